@@ -1,0 +1,45 @@
+# Every target needs .venv and makes it by itself; `make` alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help setup demo test lint bench fuzz lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.stamp $(VENV)/.kernels  ## create .venv with the locked dependencies, compile the kernels
+
+$(VENV)/.stamp: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# A compiled kernel shadows its source: it is built again whenever that changes.
+$(VENV)/.kernels: $(VENV)/.stamp setup.py $(wildcard */_kernels/*.py */_kernels/*.pxd)
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	@touch $@
+
+demo: setup  ## five real etcd nodes, 30 s of faults, a verdict and a report
+	$(BIN)/kingslayer run etcd --nodes 5 --workload register --nemesis partition,pause,kill --time-limit 30
+
+test: setup lint  ## lint, types and the whole test suite
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: setup  ## measure every figure that the docs give
+	$(BIN)/python -m benchmarks
+
+fuzz: setup  ## the checkers against the brute-force oracle, at length
+	$(BIN)/python -m pytest tests/unit/checkers --hypothesis-profile=fuzz --timeout=0
+
+lock: setup  ## resolve requirements.lock anew
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --extra etcd --extra dev --output-file requirements.lock pyproject.toml
+
+clean: setup  ## remove what crashed runs left behind
+	$(BIN)/kingslayer clean

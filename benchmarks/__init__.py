@@ -1,0 +1,1 @@
+"""Every figure that the docs give, with the command that measures it."""

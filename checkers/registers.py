@@ -1,0 +1,280 @@
+"""Registers on a history's columns: which keys the kernel for distinct values decides, and how, and why not.
+
+checkers/_kernels/unique_register.py says what it does and why it is sound.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from msgspec import UNSET
+from numpy.typing import NDArray
+
+from checkers._kernels import register_columns, unique_register
+from checkers._kernels.register_columns import CAS, NEVER, WRITE
+from checkers._kernels.unique_register import INELIGIBLE, INVALID, VALID
+from checkers.forward import Encoded
+from checkers.models import (
+    FAILED_CAS,
+    NEVER_COMPLETES,
+    Interval,
+    Model,
+    ModelOp,
+    interpret_comparing_register,
+    interpret_register,
+)
+from checkers.witness import smallest
+from harness.errors import HistoryError
+from harness.history import FAIL, History
+from harness.op import freeze
+
+ENGINE: Final = "unique values"
+_KINDS: Final = {"read": register_columns.READ, "write": WRITE, "cas": CAS}
+_ALONE_BELOW: Final = 100_000  # operations; for fewer, a second thread costs more than it gives
+
+Ids = NDArray[np.int32]
+
+
+class RegisterOps(NamedTuple):
+    """Operations on registers, grouped by key and sorted by invocation; register_columns tells the kinds.
+
+    Attributes:
+        offsets: int64[keys + 1], where each key's operations begin.
+        row: in History.columns.
+        kind, value, old: what each says.
+        invoke, ret: rows of events; `ret` is NEVER for an unknown outcome.
+    """
+
+    offsets: NDArray[np.int64]
+    row: Ids
+    kind: NDArray[np.int8]
+    value: Ids
+    old: Ids
+    invoke: Ids
+    ret: Ids
+
+    def of_key(self, key: int) -> RegisterOps:
+        """Return one key's operations."""
+        part = slice(int(self.offsets[key]), int(self.offsets[key + 1]))
+        return self._with(part)
+
+    def pick(self, at: NDArray[Any]) -> RegisterOps:
+        """Return some operations of one key: a mask, or places in ascending order."""
+        return self._with(at)
+
+    def _with(self, at: Any) -> RegisterOps:
+        row, kind, value = self.row[at], self.kind[at], self.value[at]
+        return RegisterOps(np.array([0, len(row)]), row, kind, value, self.old[at], self.invoke[at], self.ret[at])
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the kernel found.
+
+    Attributes:
+        ops: of all keys.
+        codes: for each key VALID, INVALID or INELIGIBLE.
+        proofs: int32[keys, 4], events that prove an INVALID key.
+    """
+
+    ops: RegisterOps
+    codes: NDArray[np.int8]
+    proofs: Ids
+
+    def keys(self, code: int) -> list[int]:
+        """Return the numbers of the keys with this code, of those with any operation that says something."""
+        said = np.diff(self.ops.offsets) > 0
+        numbers: list[int] = np.flatnonzero((self.codes == code) & said).tolist()
+        return numbers
+
+
+def is_register(model: Model) -> bool:
+    """Say whether a model is one of those that `decide` knows."""
+    return model.interpret in (interpret_register, interpret_comparing_register)
+
+
+def decide(history: History, model: Model) -> Decision:
+    """Decide every key whose written values are distinct.
+
+    Raises:
+        HistoryError: the value of a cas is not [old, new].
+    """
+    columns = history.columns
+    kind_of_f = np.array([_KINDS[f] for f in columns.fs], np.int8)
+    bad, arrays = register_columns.read(columns, kind_of_f, model.interpret is interpret_comparing_register)
+    if bad >= 0:
+        try:
+            model.interpret(history.invocation(bad), history.completion(bad))
+        except HistoryError as error:
+            raise HistoryError(f"{history.source}: {error.message}", error.hint) from error
+        raise AssertionError("the kernel found a value malformed that the model can read")
+    ops = RegisterOps(*arrays)
+    threads = 1 if len(ops.row) < _ALONE_BELOW else max(1, min(len(columns.keys), len(os.sched_getaffinity(0))))
+    codes, proofs = _decide(ops, len(columns.values), threads)
+    return Decision(ops, codes, proofs)
+
+
+def _decide(ops: RegisterOps, values: int, threads: int = 1) -> tuple[NDArray[np.int8], Ids]:
+    codes, proofs = unique_register.decide((ops.offsets, *ops[2:]), values, threads)
+    return codes, proofs
+
+
+def witness(decision: Decision, key: int) -> list[int]:
+    """Return the rows, in the columns, of a smallest set of operations that proves an INVALID key, by invocation.
+
+    The kernel's events name a proof of at most four operations; the writers of their values are tried in their place.
+    """
+    ops = decision.ops.of_key(key)
+    events = decision.proofs[key]
+    events = events[events >= 0]
+    proof = np.isin(ops.invoke, events) | np.isin(ops.ret, events)
+    certain, writers = ops.ret != NEVER, (ops.kind == WRITE) | (ops.kind == CAS)
+    candidates = certain & (proof | (writers & _among(ops.value, ops.value[proof])))
+    origins = _origins(ops, np.concatenate((ops.value[candidates], ops.old[candidates])))
+    small = _compact(ops.pick(candidates | (writers & _among(ops.value, origins))))
+    values = 1 + max(int(small.value.max()), int(small.old.max()))
+    written = (small.kind == WRITE) | (small.kind == CAS)
+    known = np.isin(small.row, ops.row[candidates])
+
+    def proves(kept: Collection[int]) -> bool:
+        certain = np.zeros(len(small.row), bool)
+        certain[list(kept)] = True
+        weaker = small._replace(ret=np.where(certain, small.ret, np.int32(NEVER))).pick(certain | written)
+        codes, _ = _decide(weaker, values)
+        return bool(codes[0] == INVALID)
+
+    reads = np.flatnonzero(known & ~written).tolist()
+    kept = smallest(reads, np.flatnonzero(known & written).tolist(), proves, lambda: False)
+    rows: list[int] = small.row[kept].tolist()
+    return rows
+
+
+def _among(ids: Ids, some: Ids) -> NDArray[np.bool_]:
+    """Say which of `ids` are among `some`; by a table, which is faster than any sorting."""
+    wanted = np.zeros(1 + int(max(ids.max(initial=0), some.max(initial=0))), bool)
+    wanted[some[some >= 0]] = True
+    return wanted[ids] & (ids >= 0)
+
+
+def _origins(ops: RegisterOps, values: Ids) -> Ids:
+    """Return the values from which `values` came by cas, and themselves."""
+    old_of = np.full(1 + int(max(ops.value.max(), values.max())), -1, np.int32)
+    by_cas = ops.kind == CAS
+    old_of[ops.value[by_cas]] = ops.old[by_cas]
+    found: set[int] = set()
+    for start in values.tolist():
+        value = start
+        while 0 <= value < len(old_of) and value not in found:
+            found.add(value)
+            value = int(old_of[value])
+    return np.array(sorted(found), np.int32)
+
+
+def _compact(ops: RegisterOps) -> RegisterOps:
+    """Number the values anew, from 0 for the initial one, so that the kernel needs no room for others."""
+    numbers = np.unique(np.concatenate(([0], ops.value, ops.old[ops.old >= 0])))
+    old = np.where(ops.old >= 0, np.searchsorted(numbers, ops.old), -1).astype(np.int32)
+    return ops._replace(value=np.searchsorted(numbers, ops.value).astype(np.int32), old=old)
+
+
+def touching(history: History, model: Model, decision: Decision, key: int, rows: Sequence[int]) -> list[Interval]:
+    """Return those operations on a key that have to do with a value of the operations in `rows`."""
+    ops = decision.ops.of_key(key)
+    chosen = np.isin(ops.row, rows)
+    values = np.concatenate((ops.value[chosen], ops.old[chosen & (ops.old >= 0)]))
+    picked = ops.pick(_among(ops.value, values) | _among(ops.old, values))
+    return intervals(history, model, picked)
+
+
+def intervals(history: History, model: Model, ops: RegisterOps) -> list[Interval]:
+    """Return operations as the model reads them."""
+    failed = history.columns.outcome[ops.row] == FAIL
+    known: dict[tuple[int, int, int], ModelOp] = {}
+    found = []
+    columns = (column.tolist() for column in (ops.row, ops.kind, ops.value, ops.old, ops.invoke, ops.ret, failed))
+    for row, kind, value, old, invoke, ret, seen in zip(*columns, strict=True):
+        op = None if seen else known.get((kind, value, old))
+        if op is None:
+            op = model.interpret(history.invocation(row), history.completion(row))
+            assert op is not None, "the kernel keeps no operation that says nothing"
+            known[kind, value, old] = op
+        found.append(Interval(op, invoke, NEVER_COMPLETES if ret == NEVER else ret, row))
+    return found
+
+
+def encoded(history: History, ops: RegisterOps, keys: Sequence[int]) -> Encoded:
+    """Number the operations on some keys for the forward engine, without an object for each.
+
+    Operations of unknown outcome that nobody can see are left out, as checkers.models.useful_until_register says.
+    """
+    parts = [_useful(ops.of_key(key)) for key in keys]
+    chosen = [part for part, _ in parts]
+    kind, value, old = (_joined(chosen, name) for name in ("kind", "value", "old"))
+    span = len(history.columns.values) + 1
+    names, numbers = np.unique((kind * span + value) * span + old + 1, return_inverse=True)
+    values = history.columns.values
+    ret = _joined(chosen, "ret")
+    return Encoded(
+        kinds=[
+            _model_op(name // span // span, name // span % span, name % span - 1, values) for name in names.tolist()
+        ],
+        kind=numbers.astype(np.int32),
+        invoke=_joined(chosen, "invoke"),
+        ret=np.where(ret == NEVER, NEVER_COMPLETES, ret),
+        useful=np.concatenate([np.empty(0, np.int64), *(useful for _, useful in parts)]),
+        offsets=np.cumsum([0, *(len(part.row) for part in chosen)], dtype=np.int64),
+    )
+
+
+def _joined(parts: Sequence[RegisterOps], name: str) -> NDArray[np.int64]:
+    columns = [getattr(part, name) for part in parts]
+    return np.concatenate([np.empty(0, np.int64), *columns]).astype(np.int64)
+
+
+def _model_op(kind: int, value: int, old: int, values: Sequence[Any]) -> ModelOp:
+    this = freeze(values[value])
+    if kind == CAS:
+        return ModelOp("cas", (freeze(values[old]), this))
+    if kind == register_columns.NOT:
+        return ModelOp(FAILED_CAS, (this, UNSET))
+    return ModelOp("write" if kind == WRITE else "read", this)
+
+
+def _useful(ops: RegisterOps) -> tuple[RegisterOps, NDArray[np.int64]]:
+    """Leave out what is of no use on one key; return the rest, and the last row at which each can be of use."""
+    unknown = ops.ret == NEVER
+    if not unknown.any():
+        return ops, np.full(len(ops.row), NEVER_COMPLETES)
+    small = _compact(ops)
+    until = np.full(1 + int(max(small.value.max(), small.old.max())), -1, np.int64)
+    for kind, seen in ((register_columns.READ, small.value), (CAS, small.old)):
+        certain = (ops.kind == kind) & ~unknown
+        np.maximum.at(until, seen[certain], ops.ret[certain])
+    unseen = np.full(len(until), -1, np.int64)
+    nots = ops.kind == register_columns.NOT
+    np.maximum.at(unseen, small.value[nots], ops.ret[nots])
+    for old in np.argsort(-unseen, kind="stable")[:2].tolist():  # of two different values, one is not the written one
+        others = np.arange(len(until)) != old
+        until[others] = np.maximum(until[others], unseen[old])
+    chained = unknown & (ops.kind == CAS)
+    links = list(zip(small.old[chained].tolist(), small.value[chained].tolist(), strict=True))
+    changed = bool(links)
+    while changed:
+        changed = False
+        for old, new in links:
+            if until[new] > until[old]:
+                until[old] = until[new]
+                changed = True
+    useful = until[small.value]
+    kept = ~unknown | (useful > ops.invoke)
+    return ops.pick(kept), useful[kept]
+
+
+__all__ = [
+    "ENGINE", "INELIGIBLE", "INVALID", "VALID", "Decision", "RegisterOps", "decide", "encoded", "intervals",
+    "is_register", "touching", "witness",
+]  # fmt: skip

@@ -1,0 +1,397 @@
+"""The node agent: one stdlib-only file that runs on every node and serves JSON lines on its standard streams.
+
+It travels over stdin (see carrier.py), so it imports nothing of ours and runs under the node's own python3 >= 3.9 with
+`-ISu`. Requests are {"id", "cmd", "args"}, replies {"id", "ok"} or {"id", "error", "errno"}; its first line is a hello
+without an id. It owns one server process and one iptables chain. When its stdin closes, or it is told to end, it kills
+every process that it started, drops the rules and exits: a harness that dies by kill -9 leaves nothing behind.
+
+One thread, one selector: a request that takes long (`run`) is a child of the loop, or stdin's end would wait for it.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import ctypes
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+CHAIN = "KINGSLAYER"
+PROBE_PORT = 47113
+PROBE_MESSAGE = b"kingslayer probe"
+READ_BYTES_MAX = 4 << 20  # one reply, before base64
+OUTPUT_BYTES_MAX = 1 << 20  # of `run`; the end is kept
+TOOL_TIMEOUT_S = 5.0
+KILL_TIMEOUT_S = 2.0
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+LATER = object()  # a command's result that says: the reply comes when the child has ended
+
+LIBC = ctypes.CDLL(None)
+
+
+class Refused(Exception):
+    """The request cannot be done; the message goes to the harness."""
+
+
+def parse_stat(line: str) -> tuple[int, str]:
+    """Return (parent's pid, state letter) of one /proc/PID/stat line; the name in brackets may hold anything."""
+    state, parent = line.rpartition(")")[2].split()[:2]
+    return int(parent), state
+
+
+def parents() -> dict[int, int]:
+    """Return every process's parent."""
+    found = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat") as file:  # it may end while we look
+            found[int(name)] = parse_stat(file.read())[0]
+    return found
+
+
+def descendants(root: int, parent_of: dict[int, int]) -> set[int]:
+    """Return the pids below `root` in a {pid: parent} table."""
+    found, grew = {root}, True
+    while grew:
+        children = {pid for pid, parent in parent_of.items() if parent in found}
+        grew = not children <= found
+        found |= children
+    return found - {root}
+
+
+def thread_states(pid: int) -> list[str]:
+    """Return the state letter of every thread of a process; empty where it is gone."""
+    states = []
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/stat") as file:
+                states.append(parse_stat(file.read())[1])
+    return states
+
+
+def judge(states: list[str]) -> str:
+    """Say what a server that was not reaped yet is, from its threads' state letters: paused only if all stopped."""
+    alive = [state for state in states if state not in "ZX"]
+    return "paused" if alive and set(alive) == {"T"} else "running"
+
+
+def die_with(agent_pid: int) -> None:
+    """In a forked child: end with the agent, even with one that was killed with -9."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != agent_pid:
+        os._exit(127)
+
+
+def spawn(argv: list[str], folder: str, **options: Any) -> subprocess.Popen[bytes]:
+    """Start a child in a session of its own that dies with this process."""
+    agent_pid = os.getpid()
+    options.update(cwd=folder, stdin=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(argv, preexec_fn=lambda: die_with(agent_pid), **options)  # noqa: S603
+
+
+def restore_script(sources: list[str], hook: bool) -> str:
+    """Return the iptables-restore input that makes these sources, and only these, dropped on input."""
+    lines = ["*filter", f":{CHAIN} - [0:0]"]  # with --noflush, naming our chain empties it and no other
+    if hook:
+        lines.append(f"-I INPUT -j {CHAIN}")
+    lines += [f"-A {CHAIN} -s {source}/32 -j DROP" for source in sources]
+    return "\n".join([*lines, "COMMIT", ""])
+
+
+def parse_rules(listing: str) -> dict[str, int]:
+    """Return {source: packets dropped} from the output of `iptables -v -S CHAIN`."""
+    counts = {}
+    for words in map(str.split, listing.splitlines()):
+        if words[:2] == ["-A", CHAIN] and words[-2:] == ["-j", "DROP"] and "-s" in words and "-c" in words:
+            source = words[words.index("-s") + 1].partition("/")[0]
+            counts[source] = int(words[words.index("-c") + 1])
+    return counts
+
+
+def address(text: str) -> str:
+    """Return an IPv4 address in its one spelling: what becomes part of a rule is never free text."""
+    try:
+        return socket.inet_ntop(socket.AF_INET, socket.inet_pton(socket.AF_INET, text))
+    except (OSError, TypeError, ValueError):
+        raise Refused(f"not an IPv4 address: {text!r}") from None
+
+
+def tool(argv: list[str], text: str = "") -> str:
+    """Run one of the system's own quick tools to its end and return its output."""
+    try:
+        done = subprocess.run(argv, input=text.encode(), capture_output=True, timeout=TOOL_TIMEOUT_S)  # noqa: S603
+    except FileNotFoundError:
+        raise Refused(f"{argv[0]} is not installed on the node") from None
+    if done.returncode:
+        raise Refused(f"`{' '.join(argv)}` failed: {done.stderr.decode(errors='replace').strip()}")
+    return done.stdout.decode(errors="replace")
+
+
+class Firewall:
+    """Our chain on INPUT."""
+
+    hooked = False  # on INPUT
+
+    def clear_leftovers(self) -> None:
+        """Empty the chain where an agent that was killed with -9 left one."""
+        rules = tool(["iptables", "-S"]).splitlines()
+        self.hooked = f"-A INPUT -j {CHAIN}" in rules
+        self.heal()
+
+    def block(self, sources: list[str]) -> None:
+        tool(["iptables-restore", "-n"], restore_script(sources, hook=not self.hooked))
+        self.hooked = True
+
+    def heal(self) -> None:
+        if self.hooked:
+            self.block([])
+
+    def counts(self) -> dict[str, int]:
+        return parse_rules(tool(["iptables", "-v", "-S", CHAIN])) if self.hooked else {}
+
+
+class Job:
+    """A child of `run`: the loop gathers its output and replies to the request when it has ended."""
+
+    def __init__(self, number: int, process: subprocess.Popen[bytes], deadline: float) -> None:
+        self.number, self.process, self.deadline = number, process, deadline
+        assert process.stdout is not None
+        self.pipe, self.output = process.stdout, b""
+        os.set_blocking(self.pipe.fileno(), False)
+
+
+class Agent:
+    """Serves requests until its stdin closes; the methods `do_…` are the commands."""
+
+    def __init__(self) -> None:
+        self.selector = selectors.DefaultSelector()
+        self.firewall = Firewall()
+        self.probes = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.probes.setblocking(False)
+        self.heard: set[str] = set()
+        self.peers: list[str] = []
+        self.folder = "/"
+        self.server: subprocess.Popen[bytes] | None = None
+        self.jobs: dict[int, Job] = {}  # by pid
+        self.number, self.half_line, self.ending = 0, b"", False  # the number is that of the request being answered
+
+    def serve(self) -> None:
+        wake, waker = os.pipe()
+        for descriptor in (wake, waker, 0):
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self.end)
+        LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # a server's orphans fall to us, so that the end finds them
+        self.selector.register(0, selectors.EVENT_READ, self.take_requests)
+        self.selector.register(wake, selectors.EVENT_READ, lambda: os.read(wake, 4096))
+        self.reply({"hello": {"pid": os.getpid(), "python": sys.version.split()[0]}})
+        try:
+            while not self.ending:
+                for key, _ in self.selector.select(self.expire()):
+                    key.data()
+                self.reap()
+        finally:
+            try:
+                self.kill_all()  # first: nothing may speak once the rules are gone
+            finally:
+                self.firewall.heal()
+
+    def end(self, *_: object) -> None:
+        self.ending = True
+
+    def take_requests(self) -> None:
+        chunk = os.read(0, 1 << 20)
+        if not chunk:
+            self.end()
+        *lines, self.half_line = (self.half_line + chunk).split(b"\n")
+        for line in lines:
+            self.answer(line)
+
+    def answer(self, line: bytes) -> None:
+        self.number = 0
+        try:
+            request = json.loads(line)
+            self.number = request["id"]
+            command = getattr(self, f"do_{request['cmd']}", None)
+            if command is None:
+                raise Refused(f"unknown command {request['cmd']!r}")
+            result = command(**request.get("args", {}))
+        except Exception as error:  # whatever it is: the harness is told, and the node goes on
+            text = str(error) if isinstance(error, (Refused, OSError)) else f"{type(error).__name__}: {error}"
+            self.reply({"id": self.number, "error": text, "errno": getattr(error, "errno", None)})
+        else:
+            if result is not LATER:
+                self.reply({"id": self.number, "ok": result})
+
+    def reply(self, message: dict[str, Any]) -> None:
+        data = json.dumps(message).encode() + b"\n"
+        try:
+            while data:
+                data = data[os.write(1, data) :]
+        except OSError:  # nobody listens any more
+            self.end()
+
+    def reap(self) -> None:
+        """Collect every child that ended: ours, and orphans that fell to us."""
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                if self.server is not None and pid == self.server.pid:
+                    self.server.returncode = os.waitstatus_to_exitcode(status)
+                    self.server = None
+                elif pid in self.jobs:
+                    self.finish(self.jobs.pop(pid), os.waitstatus_to_exitcode(status))
+
+    def kill_all(self) -> None:
+        """Kill every process below us, stopped ones too, and wait until none is left."""
+        deadline = time.monotonic() + KILL_TIMEOUT_S
+        while below := descendants(os.getpid(), parents()):
+            for pid in below:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if time.monotonic() > deadline:
+                raise Refused(f"processes {sorted(below)} survive SIGKILL")
+            time.sleep(0.001)
+            self.reap()
+
+    def do_setup(self, ip: str, folder: str, peers: list[str]) -> None:
+        """Take the node's address, its folder and the other nodes' addresses; once."""
+        self.peers = [address(peer) for peer in peers]
+        os.makedirs(folder, exist_ok=True)
+        self.folder = folder
+        os.environ["XTABLES_LOCKFILE"] = f"{folder}.xtables.lock"  # the usual place is root's
+        self.probes.bind((address(ip), PROBE_PORT))
+        self.selector.register(self.probes, selectors.EVENT_READ, self.take_probes)
+        self.firewall.clear_leftovers()
+
+    def do_wipe(self) -> None:
+        """Kill everything, heal everything, empty the folder."""
+        import shutil  # late: it loads every compression library
+
+        self.kill_all()
+        self.firewall.heal()
+        for entry in list(os.scandir(self.folder)):
+            remove = shutil.rmtree if entry.is_dir(follow_symlinks=False) else os.unlink
+            remove(entry.path)
+
+    def do_read(self, path: str, offset: int, size: int) -> dict[str, Any]:
+        """Return a piece of a file in base64, where it starts, the file's size; a negative offset is from the end."""
+        try:
+            with open(os.path.join(self.folder, path), "rb") as file:
+                total = file.seek(0, os.SEEK_END)
+                start = file.seek(offset if offset >= 0 else max(0, total + offset))
+                data = file.read(min(size, READ_BYTES_MAX))
+        except FileNotFoundError:
+            return {"data": "", "offset": 0, "size": 0}
+        return {"data": base64.b64encode(data).decode(), "offset": start, "size": total}
+
+    def do_start(self, argv: list[str], env: dict[str, str], log: str) -> int:
+        self.reap()
+        if self.server is not None:
+            raise Refused(f"the server is running already, as process {self.server.pid}")
+        env = {"PATH": os.environ["PATH"], "HOME": self.folder, "LANG": "C.UTF-8", **env}
+        with open(os.path.join(self.folder, log), "ab") as output:
+            self.server = spawn(argv, self.folder, env=env, stdout=output, stderr=output)
+        return self.server.pid
+
+    def do_signal(self, number: int) -> None:
+        for pid in self.family():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def do_state(self) -> str:
+        family = self.family()
+        return judge([state for pid in family for state in thread_states(pid)]) if family else "dead"
+
+    def family(self) -> list[int]:
+        """Return the server and all processes below it; empty where it is dead."""
+        self.reap()
+        return [self.server.pid, *descendants(self.server.pid, parents())] if self.server else []
+
+    def do_block(self, sources: list[str]) -> None:
+        self.firewall.block(sorted({address(source) for source in sources}))
+
+    def do_blocked(self) -> list[str]:
+        return sorted(self.firewall.counts())
+
+    def do_reset_connections(self) -> None:
+        """Destroy the sockets to our peers; where kernel or node lack the means, TCP finds back by itself, later."""
+        if self.peers:
+            with contextlib.suppress(Refused):
+                tool(["ss", "-K", "-t", "-H", " or ".join(f"dst {peer}" for peer in self.peers)])
+
+    def do_probe_reset(self) -> None:
+        self.take_probes()
+        self.heard.clear()
+        if self.firewall.hooked:
+            tool(["iptables", "-Z", CHAIN])
+
+    def do_probe_send(self, targets: list[str]) -> None:
+        for target in targets:
+            self.probes.sendto(PROBE_MESSAGE, (address(target), PROBE_PORT))
+
+    def do_probe(self) -> dict[str, list[str]]:
+        self.take_probes()
+        dropped = [source for source, packets in self.firewall.counts().items() if packets]
+        return {"heard": sorted(self.heard), "dropped": sorted(dropped)}
+
+    def take_probes(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                message, (source, _) = self.probes.recvfrom(256)
+                if message == PROBE_MESSAGE:
+                    self.heard.add(source)
+
+    def do_run(self, argv: list[str], limit_s: float) -> object:
+        process = spawn(argv, self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        job = Job(self.number, process, time.monotonic() + limit_s)
+        self.jobs[process.pid] = job
+        self.selector.register(job.pipe, selectors.EVENT_READ, lambda: self.gather(job))
+        return LATER
+
+    def gather(self, job: Job) -> None:
+        """Take what a child has written; the end of its output is not yet its exit."""
+        with contextlib.suppress(
+            BlockingIOError, ValueError
+        ):  # nothing there; or closed, by finish, in this very round
+            chunk = os.read(job.pipe.fileno(), 65536)  # as much as a pipe holds
+            job.output = (job.output + chunk)[-OUTPUT_BYTES_MAX:]
+            if not chunk:
+                self.selector.unregister(job.pipe)
+
+    def finish(self, job: Job, code: int) -> None:
+        """Reply with the output that is there: a grandchild may hold the pipe open for ever."""
+        job.process.returncode = code
+        with contextlib.suppress(KeyError):  # its end was seen already
+            self.gather(job)
+            self.selector.unregister(job.pipe)
+        job.pipe.close()
+        output = job.output.decode(errors="replace")
+        late = code == -signal.SIGKILL and time.monotonic() >= job.deadline
+        message = f"not done in time, killed; its output ends with {output[-200:]!r}"
+        self.reply({"id": job.number, "error": message} if late else {"id": job.number, "ok": [code, output]})
+
+    def expire(self) -> float | None:
+        """Kill the children whose time is up; return the seconds until the next one's, None where there is none."""
+        now = time.monotonic()
+        for job in self.jobs.values():
+            if now >= job.deadline:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(job.process.pid, signal.SIGKILL)
+        return min((max(0.001, job.deadline - now) for job in self.jobs.values()), default=None)
+
+
+if __name__ == "__main__":
+    os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
+    Agent().serve()

@@ -1,0 +1,231 @@
+"""The system etcd: starts members one after another, and asks them for their health and their raft's state."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from clusters.etcd.install import VERSIONS, install
+from clusters.http import get
+from harness.errors import ClusterError, InternalError, UsageError
+from harness.protocols import Facet, FacetFactory, Node, NodeStatus
+
+CLIENT_PORT: Final = 2379
+PEER_PORT: Final = 2380
+
+HEARTBEAT_MS: Final = 100
+ELECTION_TIMEOUT_MS: Final = 1000
+
+LOG: Final = "server.log"
+LOG_TAIL_BYTES: Final = 2000
+
+MEMBER_UP_TIMEOUT_S: Final = 10.0
+HEALTHY_TIMEOUT_S: Final = 30.0
+POLL_S: Final = 0.01
+ASK_TIMEOUT_S: Final = 0.5
+
+READS: Final = ("linearizable", "serializable")
+
+
+class _RaftStatus(msgspec.Struct):
+    """What raft itself says, at one moment (the fields that we use)."""
+
+    id: str
+    term: int
+    lead: str
+    applied: int
+    raft_state: str = msgspec.field(name="raftState")
+
+
+class _Vars(msgspec.Struct):
+    raft: _RaftStatus | None = msgspec.field(name="raft.status", default=None)
+
+
+class _Member(msgspec.Struct):
+    id: int
+    peer_urls: list[str] = msgspec.field(name="peerURLs")
+
+
+class _Health(msgspec.Struct):
+    health: str = ""
+
+
+_ROLES: Final = {
+    "StateLeader": "leader",
+    "StateFollower": "follower",
+    "StateCandidate": "candidate",
+    "StatePreCandidate": "candidate",
+}
+
+
+def register(node: Node, options: Mapping[str, Any]) -> Facet:
+    """Make the facet "register" on one node.
+
+    Args:
+        options: "reads" is "linearizable" (the default) or "serializable".
+
+    Raises:
+        UsageError: another value of "reads", or grpcio is not installed.
+    """
+    serializable = _reads(options) == "serializable"
+    try:
+        from clusters.etcd.client import EtcdRegister  # grpc is heavy: only who talks to etcd pays for it
+    except ImportError as error:
+        raise UsageError(f"the client of etcd cannot be loaded: {error}", "pip install 'kingslayer[etcd]'") from error
+    return EtcdRegister(f"{node.ip}:{CLIENT_PORT}", serializable=serializable)
+
+
+def _reads(options: Mapping[str, Any]) -> str:
+    """Return how to read; raise UsageError for what etcd does not have."""
+    reads = options.get("reads", READS[0])
+    if reads not in READS:
+        raise UsageError(f"reads={reads!r}: etcd has no such reads", f"choose one of {', '.join(READS)}")
+    return str(reads)
+
+
+class Etcd:
+    """etcd, as its makers ship it: explicit time-outs, fsync on, one member a node.
+
+    Args:
+        version: one of `versions`; "" is the newest.
+        options: of the run; the register's "reads" is checked here already, before anything is started.
+
+    Raises:
+        UsageError: an unknown version, or a wrong option.
+    """
+
+    name: ClassVar[str] = "etcd"
+    backends: Sequence[str] = ("docker", "netns")
+    summary: ClassVar[str] = "etcd: key-value store on Raft; linearizable reads, transactions"
+    versions: ClassVar[tuple[str, ...]] = VERSIONS
+    facets: ClassVar[Mapping[str, FacetFactory]] = {"register": register}
+    logs: ClassVar[Sequence[str]] = (LOG,)
+
+    def __init__(self, version: str = "", options: Mapping[str, Any] = {}) -> None:
+        if version and version not in VERSIONS:
+            raise UsageError(f"etcd {version}: not a version that we know", f"choose one of {', '.join(VERSIONS)}")
+        _reads(options)
+        self.version = version or VERSIONS[-1]
+        self._argv: dict[str, list[str]] = {}
+        self._names: dict[str, str] = {}
+
+    async def install(self) -> Sequence[Path]:
+        """See System.
+
+        It blocks and leaves no thread behind, so that a process may enter the netns backend after it.
+        """
+        return (install(self.version).parent,)
+
+    async def boot(self, nodes: Sequence[Node]) -> None:
+        """See System."""
+        binary = str(install(self.version))
+        cluster = ",".join(f"{node.name}=http://{node.ip}:{PEER_PORT}" for node in nodes)
+        # Members of another run that still sends to these addresses must not be taken for our own.
+        token = secrets.token_hex(8)
+        self._argv = {node.name: _argv(binary, node, cluster, token) for node in nodes}
+        for node in nodes:
+            await self.start(node)
+            # A member that starts while another does asks it for its peers, and blocks for four seconds.
+            await self._wait(node, _answers_peers, "start", MEMBER_UP_TIMEOUT_S)
+        await asyncio.gather(*(self._wait(node, self.ready, "get healthy", HEALTHY_TIMEOUT_S) for node in nodes))
+        self._names = await _member_names(nodes)
+
+    async def start(self, node: Node) -> None:
+        """See System."""
+        if node.name not in self._argv:
+            raise InternalError(f"{node.name}: started before the cluster was booted")
+        await node.start(self._argv[node.name], log=LOG)
+
+    async def ready(self, node: Node) -> bool:
+        """Say whether the node has just done a linearizable read: that is what etcd's /health does."""
+        try:
+            reply = await get(node.ip, CLIENT_PORT, "/health", timeout_s=ASK_TIMEOUT_S)
+            return msgspec.json.decode(reply, type=_Health).health == "true"
+        except (OSError, msgspec.DecodeError):
+            return False
+
+    async def status(self, node: Node) -> NodeStatus:
+        """Ask the node's raft for its role, term, leader and applied index, all of one moment.
+
+        Not by the Status call of the gRPC API: that one pairs the leader of now with the term of the last *applied*
+        entry, so that for some milliseconds after an election it shows a second leader in the old term.
+
+        Raises:
+            OSError: it does not answer in time, or not yet with a state of raft.
+        """
+        reply = await get(node.ip, CLIENT_PORT, "/debug/vars", timeout_s=ASK_TIMEOUT_S)
+        raft = msgspec.json.decode(reply, type=_Vars).raft
+        if raft is None:
+            raise OSError(f"{node.name}: raft has not started yet")
+        return NodeStatus(
+            role=_ROLES[raft.raft_state],
+            term=raft.term,
+            leader=self._names.get(raft.lead),
+            revision=raft.applied,
+        )
+
+    async def _wait(self, node: Node, reached: Callable[[Node], Awaitable[bool]], what: str, timeout_s: float) -> None:
+        """Wait until a node has got there; give up early where its server has ended."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not await reached(node):
+                    if await node.state() == "dead":
+                        raise await self._failed(node, what, "its server ended")
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            reason = f"not within {timeout_s:g} s (its server is {await node.state()})"
+            raise await self._failed(node, what, reason) from None
+
+    async def _failed(self, node: Node, what: str, reason: str) -> ClusterError:
+        tail = (await node.read(LOG, tail_bytes=LOG_TAIL_BYTES)).decode(errors="replace").strip()
+        return ClusterError(
+            f"{node.name}: etcd {self.version} did not {what}: {reason}",
+            f"see what it says in the last lines of its log:\n{tail or '(empty)'}",
+        )
+
+
+async def _answers_peers(node: Node) -> bool:
+    try:
+        await get(node.ip, PEER_PORT, "/version", timeout_s=ASK_TIMEOUT_S)
+    except OSError:
+        return False
+    return True
+
+
+async def _member_names(nodes: Sequence[Node]) -> dict[str, str]:
+    """Return each node's name by its member id, written as raft writes it."""
+    by_url = {f"http://{node.ip}:{PEER_PORT}": node.name for node in nodes}
+    try:
+        reply = await get(nodes[0].ip, PEER_PORT, "/members", timeout_s=MEMBER_UP_TIMEOUT_S)
+        members = msgspec.json.decode(reply, type=list[_Member])
+    except (OSError, msgspec.DecodeError) as error:
+        raise ClusterError(
+            f"{nodes[0].name}: etcd does not tell its members: {error}", "run again; see its log if it stays so"
+        ) from error
+    return {f"{member.id:x}": by_url[member.peer_urls[0]] for member in members}
+
+
+def _argv(binary: str, node: Node, cluster: str, token: str) -> list[str]:
+    """Return the command line of a member; the initial-* flags are ignored once it has data."""
+    peer, client = (f"http://{node.ip}:{port}" for port in (PEER_PORT, CLIENT_PORT))
+    flags = {
+        "name": node.name,
+        "data-dir": f"{node.folder}/data",
+        "listen-peer-urls": peer,
+        "initial-advertise-peer-urls": peer,
+        "listen-client-urls": client,
+        "advertise-client-urls": client,
+        "initial-cluster": cluster,
+        "initial-cluster-state": "new",
+        "initial-cluster-token": token,
+        "heartbeat-interval": HEARTBEAT_MS,
+        "election-timeout": ELECTION_TIMEOUT_MS,
+        "logger": "zap",
+        "log-outputs": "stderr",
+    }
+    return [binary, *(f"--{name}={value}" for name, value in flags.items())]

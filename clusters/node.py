@@ -1,0 +1,102 @@
+"""A node as the harness sees it: every method is a short request to its agent, on whatever backend."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from clusters.carrier import Carrier
+from clusters.subnets import NODES_MAX
+from harness.errors import ClusterError, UsageError
+from harness.protocols import Probe
+
+PIECE_BYTES = 4 << 20  # of a file, one request
+WIPE_TIMEOUT_S = 30.0  # data may be gigabytes
+
+
+class RemoteNode:
+    """Implements harness.protocols.Node over an agent; see there for what each method promises."""
+
+    def __init__(self, name: str, ip: str, folder: str, carrier: Carrier) -> None:
+        self.name = name
+        self.ip = ip
+        self.folder = folder
+        self.carrier = carrier
+
+    async def setup(self, addresses: Sequence[str]) -> None:
+        """Prepare the agent: folder, probe socket, firewall; once the node has its address.
+
+        Args:
+            addresses: of all nodes.
+        """
+        peers = [ip for ip in addresses if ip != self.ip]
+        await self.carrier.call("setup", ip=self.ip, folder=self.folder, peers=peers)
+
+    async def wipe(self) -> None:
+        await self.carrier.call("wipe", timeout_s=WIPE_TIMEOUT_S)
+
+    async def start(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, log: str = "server.log") -> int:
+        pid: int = await self.carrier.call("start", argv=list(argv), env=dict(env or {}), log=log)
+        return pid
+
+    async def signal(self, number: int) -> None:
+        await self.carrier.call("signal", number=int(number))
+
+    async def state(self) -> str:
+        state: str = await self.carrier.call("state")
+        return state
+
+    async def block(self, sources: Sequence[str]) -> None:
+        await self.carrier.call("block", sources=list(sources))
+
+    async def blocked(self) -> frozenset[str]:
+        return frozenset(await self.carrier.call("blocked"))
+
+    async def reset_connections(self) -> None:
+        await self.carrier.call("reset_connections")
+
+    async def probe_reset(self) -> None:
+        await self.carrier.call("probe_reset")
+
+    async def probe_send(self, targets: Sequence[str]) -> None:
+        await self.carrier.call("probe_send", targets=list(targets))
+
+    async def probe(self) -> Probe:
+        found = await self.carrier.call("probe")
+        return Probe(heard=frozenset(found["heard"]), dropped=frozenset(found["dropped"]))
+
+    async def run(self, argv: Sequence[str], *, timeout_s: float = 10.0) -> tuple[int, str]:
+        code, output = await self.carrier.call("run", argv=list(argv), limit_s=timeout_s, timeout_s=timeout_s + 5)
+        return code, output
+
+    async def read(self, path: str, *, tail_bytes: int | None = None) -> bytes:
+        if tail_bytes is not None and tail_bytes < 0:
+            raise ValueError(f"tail_bytes must not be negative: {tail_bytes}")
+        offset = 0 if tail_bytes is None else -tail_bytes
+        limit = PIECE_BYTES if tail_bytes is None else min(PIECE_BYTES, tail_bytes)
+        pieces: list[bytes] = []
+        while limit:
+            piece = await self.carrier.call("read", path=path, offset=offset, size=limit)
+            data = base64.b64decode(piece["data"])
+            pieces.append(data)
+            offset = piece["offset"] + len(data)
+            if not data or offset >= piece["size"]:
+                break
+        return b"".join(pieces)
+
+
+def require(names: Sequence[str], paths: Sequence[Path]) -> None:
+    """See that a cluster of these nodes, which read these paths, can be.
+
+    Raises:
+        UsageError: too few or too many nodes.
+        ClusterError: a path is missing on this host, or relative.
+    """
+    if not 1 <= len(names) <= NODES_MAX:
+        raise UsageError(f"a cluster of {len(names)} nodes", f"ask for 1 to {NODES_MAX}")
+    for path in paths:
+        if not path.is_absolute() or not path.exists():
+            raise ClusterError(
+                f"{path} is not there on this host", "a system's install() returns absolute paths that exist"
+            )

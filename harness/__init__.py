@@ -1,0 +1,1 @@
+"""The kernel (op, history, verdict, errors, protocols, config) and the shell that drives a run."""

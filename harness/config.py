@@ -1,0 +1,103 @@
+"""What was asked for and what was run, as plain data: run.json."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import msgspec
+
+
+class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One run, fully described: the same configuration and seed plan the same operations and faults.
+
+    Attributes:
+        system: name, or "module:Class" of somebody's own, without the version.
+        version: of the system; "" is its default.
+        nodes: how many.
+        backend: where nodes live; "" chooses the first that works.
+        nemesis: the families of faults, none for a run without faults.
+        time_limit_s: how long clients drive, without start, heal and final reads.
+        concurrency: how many clients at once.
+        rate: operations a second in all; 0 is as fast as the system answers.
+        op_timeout_s: an operation that takes longer is `info`.
+        interval_s: mean time from one fault to the next.
+        options: of the workload and its facet, such as {"reads": "serializable"}, and of the system ({"bug": …}).
+        schedule: a file with a schedule to replay instead of planning one; "" plans one from the seed.
+    """
+
+    system: str
+    version: str = ""
+    nodes: int = 5
+    backend: str = ""
+    workload: str = "register"
+    nemesis: tuple[str, ...] = ()
+    time_limit_s: float = 60.0
+    concurrency: int = 20
+    rate: float = 500.0
+    op_timeout_s: float = 1.0
+    interval_s: float = 6.0
+    seed: int = 0
+    options: dict[str, Any] = {}
+    schedule: str = ""
+
+    def command(self) -> str:
+        """Return the command line that replays this run."""
+        name = f"{self.system}:{self.version}" if self.version else self.system
+        words = ["kingslayer", "run", name, "--nodes", str(self.nodes), "--workload", self.workload]
+        if self.nemesis:
+            words += ["--nemesis", ",".join(self.nemesis)]
+        words += ["--time-limit", f"{self.time_limit_s:.15g}", "--concurrency", str(self.concurrency)]
+        words += ["--rate", f"{self.rate:.15g}", "--op-timeout", f"{self.op_timeout_s:.15g}"]
+        words += ["--interval", f"{self.interval_s:.15g}", "--seed", str(self.seed)]
+        if self.backend:
+            words += ["--backend", self.backend]
+        if self.schedule:
+            words += ["--schedule", self.schedule]
+        for option, value in self.options.items():
+            words += ["--option", f"{option}={value}"]
+        return shlex.join(words)
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One fault of a schedule: injected at `start_s`, healed at `stop_s` (seconds since the clients' start).
+
+    Attributes:
+        fault: the fault's number in the schedule, from 0.
+        kind: the family, such as "partition".
+        params: the family's own plain data: shape, target, nodes, heal, … The word "leader" for a node is
+            resolved when the fault is injected.
+    """
+
+    fault: int
+    kind: str
+    start_s: float
+    stop_s: float
+    params: dict[str, Any] = {}
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """Every fault of a run, as data: stored with it, replayed by --schedule."""
+
+    steps: tuple[Step, ...] = ()
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """run.json: what was run, on what, and when.
+
+    Attributes:
+        config: what was asked for, with every default filled in (backend, version, seed).
+        name, started: the store's folder is store/<name>/<started>.
+        nodes: each node's name and address.
+        versions: of kingslayer, Python, the kernel, the backend's engine, the system.
+        schedule: the faults as planned.
+        epoch_ns: CLOCK_REALTIME at the history's time 0, to line up the nodes' logs.
+    """
+
+    config: RunConfig
+    name: str
+    started: str
+    nodes: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    schedule: Schedule = Schedule()
+    epoch_ns: int = 0

@@ -1,0 +1,1 @@
+"""Histories of other tools: read into, and written from, harness.history.History."""

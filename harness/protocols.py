@@ -1,0 +1,295 @@
+"""What plugs into the harness: clients, facets, systems, nodes, backends, faults, checkers.
+
+Small protocols of a few methods each. Whoever tests a coordinator of their own writes a System and its facets, and
+nothing else; everything here may be implemented by any class of the right shape, without inheriting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import msgspec
+
+from harness.history import History
+from harness.op import Call
+from harness.verdict import Verdict
+
+# --- clients and facets ------------------------------------------------------------------------------------------
+
+
+class Client(Protocol):
+    """One logical client, pinned to one node; its process is retired after an `info`."""
+
+    async def open(self) -> None:
+        """Connect. Called once, before the first invoke; may raise anything, then it is tried again later."""
+
+    async def invoke(self, call: Call) -> Any:
+        """Do `call` once, never resend, and return the completion's value.
+
+        Raises:
+            Definite: it certainly did not happen (`fail`).
+            Indefinite: it may have happened (`info`); so is any other exception.
+        """
+
+    async def close(self) -> None:
+        """Disconnect; also called after a failed open, or in the middle of an invoke that was cut off."""
+
+
+class Facet(Protocol):
+    """What a system offers to workloads on one node: opened and closed like a client."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Register(Facet, Protocol):
+    """Facet "register": one JSON value a key. A key that was never written reads as None."""
+
+    async def read(self, key: Any) -> Any:
+        """Return the value."""
+
+    async def write(self, key: Any, value: Any) -> None:
+        """Set the value."""
+
+    async def cas(self, key: Any, old: Any, new: Any) -> None:
+        """Set `new` where the value is `old`, in one step.
+
+        Raises:
+            Definite: the value was not `old`; `observed` holds the value that this same step saw, where the
+                system tells it.
+        """
+
+
+FacetFactory = Callable[["Node", Mapping[str, Any]], Facet]
+"""Makes the facet that talks to one node, from the run's options. Raises UsageError for an option's wrong value."""
+
+# --- nodes and backends ------------------------------------------------------------------------------------------
+
+
+class Probe(NamedTuple):
+    """Which of the other nodes' test packets arrived at a node since the last `probe_reset`.
+
+    Attributes:
+        heard: addresses whose packets arrived.
+        dropped: addresses whose packets the node's own rules dropped, by their counters: evidence, not absence.
+    """
+
+    heard: frozenset[str]
+    dropped: frozenset[str]
+
+
+class Node(Protocol):
+    """One machine of a cluster, and the one server process on it. Every call is a short request to its agent.
+
+    Attributes:
+        name: n1, n2, …
+        ip: address that nodes and clients reach it by.
+        folder: absolute path, on the node, of its private writable folder (data, logs); emptied by `wipe`.
+    """
+
+    name: str
+    ip: str
+    folder: str
+
+    async def wipe(self) -> None:
+        """Kill the server, heal everything, empty the folder: as new."""
+
+    async def start(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, log: str = "server.log") -> int:
+        """Start the server process, output appended to `log` in the folder; return its pid.
+
+        Raises:
+            ClusterError: it is running already, or cannot be started.
+        """
+
+    async def signal(self, number: int) -> None:
+        """Send a signal to the server process (and its children); nothing happens where none runs."""
+
+    async def state(self) -> str:
+        """Return the server's state: running, paused (SIGSTOP took effect on every thread), or dead."""
+
+    async def block(self, sources: Sequence[str]) -> None:
+        """Drop every packet that comes from these addresses: the full set each time, empty heals."""
+
+    async def blocked(self) -> frozenset[str]:
+        """Return the addresses that the node's rules drop now, as the kernel lists them."""
+
+    async def reset_connections(self) -> None:
+        """Cut the server's established connections to its peers, so that they reconnect at once after a heal."""
+
+    async def probe_reset(self) -> None:
+        """Forget what was heard and dropped."""
+
+    async def probe_send(self, targets: Sequence[str]) -> None:
+        """Send one small test packet to each address."""
+
+    async def probe(self) -> Probe:
+        """Return what arrived since `probe_reset`."""
+
+    async def run(self, argv: Sequence[str], *, timeout_s: float = 10.0) -> tuple[int, str]:
+        """Run a short command on the node; return its exit code and output (both streams)."""
+
+    async def read(self, path: str, *, tail_bytes: int | None = None) -> bytes:
+        """Return a file of the node (relative to the folder), or only its end; empty where there is none."""
+
+
+class Unavailable(NamedTuple):
+    """Why a backend cannot work here, and what would change that."""
+
+    reason: str
+    remedy: str
+
+
+class Backend(Protocol):
+    """Where nodes live."""
+
+    name: str
+
+    def probe(self) -> Unavailable | None:
+        """Say why it cannot work here, or None; quick, and without a trace."""
+
+    def enter(self) -> None:
+        """Prepare this process; called once, before any thread or event loop (netns without root needs it)."""
+
+    def describe(self) -> str:
+        """Return one line for people: the engine and its version."""
+
+    async def up(self, names: Sequence[str], paths: Sequence[Path]) -> list[Node]:
+        """Bring up one fresh machine a name; `paths` of this host are readable at the same place on each.
+
+        Raises:
+            ClusterError: with the hint what to do.
+        """
+
+    async def down(self) -> None:
+        """Remove every machine and all else that `up` made; also after an `up` that failed half-way."""
+
+
+# --- systems -----------------------------------------------------------------------------------------------------
+
+
+class NodeStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a node says of itself.
+
+    Attributes:
+        role: leader, follower, candidate or learner.
+        term: the system's word for it apart, a number that grows with each election.
+        leader: name of the node that it takes for the leader, None where it knows of none.
+        revision: applied index or revision, where the system has one.
+    """
+
+    role: str
+    term: int | None = None
+    leader: str | None = None
+    revision: int | None = None
+
+
+class System(Protocol):
+    """What runs on the nodes: how to install, start and ask it, and which facets it offers.
+
+    Its capabilities are protocols of their own (HasStatus). Kill and pause need none: they act on the node's server.
+
+    Attributes:
+        name: such as "etcd".
+        version: the one chosen, such as "3.5.30".
+        backends: names of the backends it can run on, the best first.
+        facets: how to make each facet it has, by name.
+        logs: paths of its logs in the node's folder.
+    """
+
+    name: str
+    version: str
+    backends: Sequence[str]
+    facets: Mapping[str, FacetFactory]
+    logs: Sequence[str]
+
+    async def install(self) -> Sequence[Path]:
+        """Make sure that its files are on this host; return the paths that every node must be able to read.
+
+        Raises:
+            ClusterError: with the hint what to do.
+        """
+
+    async def boot(self, nodes: Sequence[Node]) -> None:
+        """Start a fresh cluster on wiped nodes, and return when it serves.
+
+        Raises:
+            ClusterError: it never got healthy; the message names the node, the hint shows its last log lines.
+        """
+
+    async def start(self, node: Node) -> None:
+        """Start the server again on a node whose server was killed, with its data; need not wait for it."""
+
+    async def ready(self, node: Node) -> bool:
+        """Say whether this node serves clients now (one quick look, False on any error)."""
+
+
+@runtime_checkable
+class HasStatus(Protocol):
+    """Capability of a System: its nodes tell role, term and leader."""
+
+    async def status(self, node: Node) -> NodeStatus:
+        """Ask the node itself, within half a second.
+
+        Raises:
+            Exception: it does not answer.
+        """
+
+
+# --- faults and checkers -----------------------------------------------------------------------------------------
+
+
+class Cluster(Protocol):
+    """What a fault acts on: the nodes of a running cluster.
+
+    Attributes:
+        nodes: by name, in order.
+    """
+
+    nodes: Mapping[str, Node]
+
+    async def leader(self) -> str | None:
+        """Return the name of the node that most nodes take for the leader in the newest term, if any answers."""
+
+    async def restart(self, name: str) -> None:
+        """Start the server of a node again after a kill."""
+
+
+class Fault(Protocol):
+    """One fault on a running cluster, made from the parameters of a schedule's step.
+
+    inject and heal measure that they took effect (`verify`) before they return, so that a step is one operation.
+    """
+
+    async def inject(self) -> dict[str, Any]:
+        """Do it; return the resolved parameters, such as the nodes it hit."""
+
+    async def verify(self) -> dict[str, Any]:
+        """Measure that it took effect; return the evidence.
+
+        Raises:
+            FaultError: it did not.
+        """
+
+    async def heal(self) -> dict[str, Any]:
+        """Undo it and measure that it is gone; safe to call twice, and after an inject that failed half-way.
+
+        Raises:
+            FaultError: it is not gone.
+        """
+
+
+class Checker(Protocol):
+    """A pure function from history to verdict, with a name."""
+
+    name: str
+
+    def check(self, history: History) -> Verdict: ...
+
+
+__all__ = [
+    "Backend", "Checker", "Client", "Cluster", "Facet", "FacetFactory", "Fault", "HasStatus", "Node",
+    "NodeStatus", "Probe", "Register", "System", "Unavailable",
+]  # fmt: skip

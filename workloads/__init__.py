@@ -1,0 +1,27 @@
+"""Workloads: which operations clients do, and which promises are checked. One file each, on one facet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.errors import UsageError
+from workloads.register import RegisterWorkload
+from workloads.workload import Workload, WorkloadFactory
+
+WORKLOADS: Mapping[str, WorkloadFactory] = {"register": RegisterWorkload}
+
+
+def find(name: str) -> WorkloadFactory:
+    """Return the workload of this name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        return WORKLOADS[name]
+    except KeyError:
+        known = ", ".join(WORKLOADS)
+        raise UsageError(f"unknown workload {name!r}", f"known workloads: {known}") from None
+
+
+__all__ = ["WORKLOADS", "RegisterWorkload", "Workload", "WorkloadFactory", "find"]

@@ -1,0 +1,56 @@
+"""What a workload is: operations, a generator, and the checkers that it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from harness.generator import Generator
+from harness.protocols import Checker, Client, Facet
+
+
+class Workload(Protocol):
+    """One workload on one facet; made anew for each run, for it may remember what it asked.
+
+    Attributes:
+        name: such as "register".
+        summary: one line for people.
+        facet: the facet that a system must have.
+        options: what `--option` may set: name → the allowed values, or () for any.
+    """
+
+    name: str
+    summary: str
+    facet: str
+    options: Mapping[str, Sequence[str]]
+
+    def client(self, facet: Any) -> Client:
+        """Return a client that does this workload's calls on an unopened facet."""
+
+    def generator(self) -> Generator:
+        """Return what the clients do while faults come and go; without end."""
+
+    def final(self) -> Generator:
+        """Return what they do after the last heal, such as final reads; must end by itself on a healthy cluster."""
+
+    def checkers(self) -> Sequence[Checker]:
+        """Return what decides."""
+
+
+WorkloadFactory = Callable[[Mapping[str, Any]], Workload]
+"""Makes a workload from the run's options. Raises UsageError for an option's wrong value."""
+
+
+class FacetClient:
+    """A client whose calls are methods of one facet: the base of the workloads' clients."""
+
+    def __init__(self, facet: Facet) -> None:
+        self._facet = facet
+
+    async def open(self) -> None:
+        """Open the facet."""
+        await self._facet.open()
+
+    async def close(self) -> None:
+        """Close the facet."""
+        await self._facet.close()
