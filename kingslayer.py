@@ -29,19 +29,35 @@ if TYPE_CHECKING:
         OpError,
         UsageError,
     )
+    from harness.facets import (
+        Change,
+        Claim,
+        Election,
+        ElectionEvent,
+        Facet,
+        Grant,
+        Leadership,
+        Leases,
+        Lock,
+        Member,
+        Membership,
+        Register,
+        Task,
+        Tasks,
+        TaskStatus,
+        Watch,
+    )
     from harness.history import History
     from harness.op import Call, Op
     from harness.protocols import (
         Backend,
         Checker,
         Client,
-        Facet,
         FacetFactory,
         HasStatus,
         Node,
         NodeStatus,
         Probe,
-        Register,
         System,
         Unavailable,
     )
@@ -57,10 +73,11 @@ _NAMES = {
     "harness.config": "RunConfig Schedule Step",
     "harness.errors": "AnomalyFound ClusterError ContractError Definite FaultError HarnessError HistoryError "
     "Inconclusive Indefinite InternalError OpError UsageError",
+    "harness.facets": "Change Claim Election ElectionEvent Facet Grant Leadership Leases Lock Member Membership "
+    "Register Task TaskStatus Tasks Watch",
     "harness.history": "History",
     "harness.op": "Call Op",
-    "harness.protocols": "Backend Checker Client Facet FacetFactory HasStatus Node NodeStatus Probe Register System "
-    "Unavailable",
+    "harness.protocols": "Backend Checker Client FacetFactory HasStatus Node NodeStatus Probe System Unavailable",
     "harness.pytest_cluster": "RunWorkload",
     "harness.runner": "Observer Progress Result",
     "harness.session": "run",
@@ -70,11 +87,13 @@ _NAMES = {
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
 __all__ = [
-    "Anomaly", "AnomalyFound", "Backend", "Call", "Checker", "Client", "ClusterError", "ContractError", "Definite",
-    "Facet", "FacetFactory", "FaultError", "HarnessError", "HasStatus", "History", "HistoryError", "Inconclusive",
-    "Indefinite", "InternalError", "Node", "NodeStatus", "Observer", "Op", "OpError", "Probe", "Progress", "Register",
-    "Result", "RunConfig", "RunWorkload", "Schedule", "StandingCluster", "Step", "Summary", "System", "Unavailable",
-    "UsageError", "Verdict", "check", "linearizable", "run",
+    "Anomaly", "AnomalyFound", "Backend", "Call", "Change", "Checker", "Claim", "Client", "ClusterError",
+    "ContractError", "Definite", "Election", "ElectionEvent", "Facet", "FacetFactory", "FaultError", "Grant",
+    "HarnessError", "HasStatus", "History", "HistoryError", "Inconclusive", "Indefinite", "InternalError",
+    "Leadership", "Leases", "Lock", "Member", "Membership", "Node", "NodeStatus", "Observer", "Op", "OpError",
+    "Probe", "Progress", "Register", "Result", "RunConfig", "RunWorkload", "Schedule", "StandingCluster", "Step",
+    "Summary", "System", "Task", "TaskStatus", "Tasks", "Unavailable", "UsageError", "Verdict", "Watch", "check",
+    "linearizable", "run",
 ]  # fmt: skip
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from clusters.memory.system import check_version, in_memory, turn
+from clusters.memory.facet import turn
+from clusters.memory.system import check_version, in_memory
 from harness.protocols import FacetFactory, Node
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.errors import UsageError
-from harness.protocols import Backend, Facet, HasStatus, Node, NodeStatus, System
+from harness.facets import Facet
+from harness.protocols import Backend, HasStatus, Node, NodeStatus, System
 
 STATUS_S: Final = 0.5
 READY_POLL_S: Final = 0.05

@@ -1,7 +1,8 @@
 """What plugs into the harness: clients, facets, systems, nodes, backends, faults, checkers.
 
-Small protocols of a few methods each. Whoever tests a coordinator of their own writes a System and its facets, and
-nothing else; everything here may be implemented by any class of the right shape, without inheriting.
+Small protocols of a few methods each; the facets are in harness/facets.py. Whoever tests a coordinator of their own
+writes a System and its facets, and nothing else; everything here may be implemented by any class of the right shape,
+without inheriting.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
+from harness.facets import Facet
 from harness.history import History
 from harness.op import Call
 from harness.verdict import Verdict
 
-# --- clients and facets ------------------------------------------------------------------------------------------
+# --- clients ------------------------------------------------------------------------------------------
 
 
 class Client(Protocol):
@@ -35,32 +37,6 @@ class Client(Protocol):
 
     async def close(self) -> None:
         """Disconnect; also called after a failed open, or in the middle of an invoke that was cut off."""
-
-
-class Facet(Protocol):
-    """What a system offers to workloads on one node: opened and closed like a client."""
-
-    async def open(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-
-class Register(Facet, Protocol):
-    """Facet "register": one JSON value a key. A key that was never written reads as None."""
-
-    async def read(self, key: Any) -> Any:
-        """Return the value."""
-
-    async def write(self, key: Any, value: Any) -> None:
-        """Set the value."""
-
-    async def cas(self, key: Any, old: Any, new: Any) -> None:
-        """Set `new` where the value is `old`, in one step.
-
-        Raises:
-            Definite: the value was not `old`; `observed` holds the value that this same step saw, where the
-                system tells it.
-        """
 
 
 FacetFactory = Callable[["Node", Mapping[str, Any]], Facet]
@@ -290,6 +266,6 @@ class Checker(Protocol):
 
 
 __all__ = [
-    "Backend", "Checker", "Client", "Cluster", "Facet", "FacetFactory", "Fault", "HasStatus", "Node",
-    "NodeStatus", "Probe", "Register", "System", "Unavailable",
+    "Backend", "Checker", "Client", "Cluster", "FacetFactory", "Fault", "HasStatus", "Node",
+    "NodeStatus", "Probe", "System", "Unavailable",
 ]  # fmt: skip

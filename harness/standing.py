@@ -16,8 +16,9 @@ import workloads
 from harness.cluster import Cluster
 from harness.config import RunConfig
 from harness.errors import HarnessError
+from harness.facets import Facet
 from harness.interrupt import stop_on_signals
-from harness.protocols import Backend, Facet, Node, System
+from harness.protocols import Backend, Node, System
 from harness.registry import find_system
 from harness.runner import Observer, Result, Run
 from harness.session import Session, check_options, node_names, plan

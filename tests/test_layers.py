@@ -9,7 +9,10 @@ import pytest
 
 from tests.source import PACKAGES, imports, module_name, python_files
 
-KERNEL_MODULES = ("op", "columns", "lines", "history", "verdict", "errors", "protocols", "config", "plain_kernel")
+KERNEL_MODULES = {
+    *("op", "columns", "lines", "history", "verdict", "errors"),
+    *("facets", "protocols", "config", "plain_kernel"),
+}
 KERNEL = {f"harness.{name}" for name in KERNEL_MODULES} | {"harness._kernels"}
 KERNEL_NEEDS = {"msgspec", "numpy", "cython"}
 PARTS = ("checkers", "nemesis", "clusters", "reports")

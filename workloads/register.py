@@ -14,9 +14,10 @@ from typing import Any, Final
 
 from checkers import linearizable
 from harness.errors import ContractError, UsageError
+from harness.facets import Register
 from harness.generator import Generator, calls, limit, mix, on_keys, once, repeat, until_ok
 from harness.op import Call
-from harness.protocols import Checker, Client, Register
+from harness.protocols import Checker, Client
 from workloads.workload import FacetClient
 
 CLIENTS_PER_KEY: Final = 5

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from harness.facets import Facet
 from harness.generator import Generator
-from harness.protocols import Checker, Client, Facet
+from harness.protocols import Checker, Client
 
 
 class Workload(Protocol):

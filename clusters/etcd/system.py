@@ -13,7 +13,8 @@ import msgspec
 from clusters.etcd.install import VERSIONS, install
 from clusters.http import get
 from harness.errors import ClusterError, InternalError, UsageError
-from harness.protocols import Facet, FacetFactory, Node, NodeStatus
+from harness.facets import Facet
+from harness.protocols import FacetFactory, Node, NodeStatus
 
 CLIENT_PORT: Final = 2379
 PEER_PORT: Final = 2380

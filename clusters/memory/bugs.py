@@ -1,110 +1,20 @@
-"""Bugs that the system `memory` can be given (`--option bug=NAME`): each must be found by the harness."""
+"""Bugs that the system `memory` can be given (`--option bug=NAME`): each must be found by the harness.
+
+A bug is a class that does one thing wrong; the correct class that it takes the place of is its base, and the first line
+of its docstring says to people what it does.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import Sequence
-from random import Random
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Final
 
-from clusters.memory.node import MemoryNode
-from clusters.memory.replicas import Replica, Replicas
-from harness.errors import Definite
-from harness.op import freeze
+from clusters.memory.register_bugs import REGISTER_BUGS
 
-LAG_WRITES = 8
-"""By how many writes the followers' copies lag under the bug stale-reads."""
-
-MISHAP = 0.02
-"""How often a write goes wrong under the bugs lost-writes and dirty-reads."""
+BUGS: Final[Mapping[str, type]] = {**REGISTER_BUGS}
 
 
-class StaleReads(Replicas):
-    """Followers serve reads from a copy that lags by the last few writes."""
-
-    def __init__(self, nodes: Sequence[MemoryNode], random: Random) -> None:
-        super().__init__(nodes, random)
-        self._replaced: deque[tuple[Any, Any]] = deque(maxlen=LAG_WRITES)
-
-    def read(self, replica: Replica, key: Any) -> Any:
-        if replica.role != "leader":
-            for written, before in self._replaced:
-                if written == key:
-                    return before
-        return super().read(replica, key)
-
-    def write(self, replica: Replica, key: Any, value: Any) -> None:
-        self._replaced.append((key, super().read(replica, key)))
-        super().write(replica, key, value)
-
-
-class LostWrites(Replicas):
-    """Now and then a write is acknowledged and forgotten."""
-
-    def write(self, replica: Replica, key: Any, value: Any) -> None:
-        if self.random.random() >= MISHAP:
-            super().write(replica, key, value)
-
-
-class SplitBrain(Replicas):
-    """No majority is asked for: every side of a partition has a leader, and the newest term wins at the heal."""
-
-    def __init__(self, nodes: Sequence[MemoryNode], random: Random) -> None:
-        super().__init__(nodes, random)
-        self.quorum = 1
-
-
-class DirtyReads(Replicas):
-    """Now and then a write is refused, and readers see it all the same until the key is written again."""
-
-    def __init__(self, nodes: Sequence[MemoryNode], random: Random) -> None:
-        super().__init__(nodes, random)
-        self._refused: dict[Any, Any] = {}
-
-    def read(self, replica: Replica, key: Any) -> Any:
-        return self._refused[key] if key in self._refused else super().read(replica, key)
-
-    def write(self, replica: Replica, key: Any, value: Any) -> None:
-        if self.random.random() < MISHAP:
-            self._refused[key] = value
-            raise Definite("refused")
-        self._refused.pop(key, None)
-        super().write(replica, key, value)
-
-
-class NonAtomicCas(Replicas):
-    """A cas compares, and sets a moment later: others may come in between."""
-
-    def cas(self, replica: Replica, key: Any, old: Any, new: Any) -> None:
-        value = replica.data.get(key)
-        if freeze(value) != freeze(old):
-            raise Definite("the value is another", observed=value)
-        asyncio.get_running_loop().call_soon(self._set_late, replica, key, new)
-
-    def _set_late(self, replica: Replica, key: Any, new: Any) -> None:
-        if replica.group is not None:
-            self.write(replica, key, new)
-
-
-class Bug(NamedTuple):
-    """A bug that can be switched on.
-
-    Attributes:
-        summary: one line for people.
-        replicas: the replicated register that has it.
-    """
-
-    summary: str
-    replicas: type[Replicas]
-
-
-BUGS = {
-    "stale-reads": Bug("followers serve reads from a copy that lags by a few writes", StaleReads),
-    "lost-writes": Bug("now and then an acknowledged write is not kept", LostWrites),
-    "split-brain": Bug(
-        "every side of a partition goes on serving, and one side's writes are dropped after", SplitBrain
-    ),
-    "dirty-reads": Bug("readers see writes that were refused, until the next one", DirtyReads),
-    "non-atomic-cas": Bug("a cas compares and sets in two steps", NonAtomicCas),
-}
+def summary(bug: type) -> str:
+    """Return one line for people."""
+    line = (bug.__doc__ or "").partition("\n")[0].removesuffix(".")
+    return line[:1].lower() + line[1:]

@@ -14,7 +14,7 @@ import pytest
 from proxy import Proxy
 
 from harness.errors import Definite, Indefinite
-from harness.protocols import Register
+from harness.facets import Register
 
 PATIENCE_S = 20.0
 HANG_S = 0.3

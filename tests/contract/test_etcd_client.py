@@ -23,7 +23,7 @@ from clusters.etcd import Etcd
 from clusters.etcd.client import EtcdRegister
 from clusters.etcd.system import CLIENT_PORT
 from harness.errors import Definite, Indefinite
-from harness.protocols import Register
+from harness.facets import Register
 
 
 class LocalNode:

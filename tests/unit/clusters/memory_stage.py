@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from clusters.memory import Memory, MemoryBackend, MemoryNode
-from clusters.memory.system import MemoryRegister
+from clusters.memory.register import MemoryRegister
 
 ENOUGH_TURNS = 10
 """Turns of the event loop in which an operation that can complete does."""

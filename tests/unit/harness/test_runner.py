@@ -11,7 +11,8 @@ import pytest
 from memory_runs import config, run_all, run_one
 
 import workloads
-from clusters.memory import BUGS, Memory, MemoryBackend
+from clusters.memory import Memory, MemoryBackend
+from clusters.memory.register_bugs import REGISTER_BUGS
 from harness.errors import ClusterError, ContractError, Definite
 from harness.history import History
 from harness.op import NEMESIS, STATUS
@@ -23,7 +24,7 @@ from workloads import RegisterWorkload
 FAULTS = ("partition", "pause", "kill")
 
 
-@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize("bug", REGISTER_BUGS)
 def test_each_bug_is_found(tmp_path: Path, bug: str) -> None:
     """A second of load finds each bug (measured: with 50 of 50 seeds), so that less than half of them is a defect."""
     nemesis = ("partition",) if bug == "split-brain" else ()
