@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
 from sample import sample
 
 from harness.history import History
@@ -19,6 +21,17 @@ def test_a_valid_run_says_what_was_checked() -> None:
     assert f"{run.summary.ops.invoke:,} operations on {len(run.history.columns.keys)} keys were checked" in text
     assert "a single order for each key" in text
     assert "8 faults were on meanwhile, measured to take effect." in text
+
+
+@pytest.mark.parametrize(
+    ("engine", "ordered"),
+    [("unique values", True), ("unique values + forward search", True), ("distinct ids", False), ("", False)],
+)
+def test_an_order_is_claimed_only_by_engines_that_found_one(engine: str, ordered: bool) -> None:
+    """A checker of another promise does not say that operations have an order."""
+    one = sample(1_000, seconds=5)
+    text = " ".join(explain(msgspec.structs.replace(one.summary, engine=engine), one.history))
+    assert ("single order" in text) == ordered
 
 
 def test_an_invalid_run_shows_who_did_what_when_under_which_fault() -> None:
