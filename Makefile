@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test lint bench fuzz lock clean
+.PHONY: help setup demo test lint bench fuzz matrix lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ bench: setup  ## measure every figure that the docs give
 
 fuzz: setup  ## the checkers against the brute-force oracle, at length
 	$(BIN)/python -m pytest tests/unit/checkers --hypothesis-profile=fuzz --timeout=0
+
+matrix: setup  ## every workload on every system, with and without faults, as a table
+	$(BIN)/kingslayer campaign etcd --time-limit 30
 
 lock: setup  ## resolve requirements.lock anew
 	$(BIN)/python -m pip install --quiet uv

@@ -42,6 +42,10 @@ def _pairs(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> dic
 
 
 def _names(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
+    return _families(text)
+
+
+def _families(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in text.split(",") if name and name != "none"))
 
 
@@ -104,6 +108,51 @@ def _config(system: str, flags: dict[str, Any]) -> RunConfig:
         options=options,
         schedule=flags["schedule"],
     )
+
+
+@cli.command("campaign")
+@click.argument("systems", metavar="SYSTEM...", nargs=-1, required=True)
+@click.option("--workload", "chosen", default="", callback=_names, help="Such as lock,register; all otherwise.")
+@click.option(
+    "--nemesis",
+    "nemeses",
+    multiple=True,
+    default=("none", "partition,pause,kill"),
+    show_default=True,
+    help="Families of faults; once for each row of the table.",
+)
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1), help="Runs of each combination.")
+@click.option("--seed", default=0, show_default=True, help="The first seed.")
+@click.option("--nodes", default=5, show_default=True, type=click.IntRange(1, 99), help="Nodes of each cluster.")
+@click.option("--time-limit", default=30.0, show_default=True, type=click.FloatRange(0.1), help="Seconds of each run.")
+@click.option("--backend", default="", help="docker, netns or memory; the first that works otherwise.")
+@click.option("--option", "options", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="As of `run`.")
+@click.option("--store", default="store", show_default=True, type=click.Path(file_okay=False), help="As of `run`.")
+@JSON
+def campaign_command(
+    systems: tuple[str, ...], chosen: tuple[str, ...], nemeses: tuple[str, ...], as_json: bool, **flags: Any
+) -> None:
+    """Run every workload against every SYSTEM under each choice of faults, and show all in one table."""
+    import msgspec
+
+    from harness import campaign
+    from harness.config import RunConfig
+
+    base = RunConfig(
+        system="", nodes=flags["nodes"], backend=flags["backend"], options=flags["options"], seed=flags["seed"],
+        time_limit_s=flags["time_limit"],
+    )  # fmt: skip
+    families = [_families(text) for text in nemeses]
+    configs = campaign.plan(systems, chosen, families, flags["seeds"], base)
+    outcomes = []
+    for outcome in campaign.execute(configs, Path(flags["store"])):
+        outcomes.append(outcome)
+        click.echo(f"{len(outcomes)}/{len(configs)}  {outcome.line()}", err=True)
+    if as_json:
+        click.echo(msgspec.json.encode(campaign.rows(outcomes)).decode())
+    else:
+        campaign.show(campaign.rows(outcomes))
+    sys.exit(130 if len(outcomes) < len(configs) else campaign.worst(outcomes))
 
 
 @cli.command("check")
