@@ -55,7 +55,8 @@ class Clock:
             if targets:
                 for_each((target for target in targets if target.patched()), lambda each: each.update(Skew(), Skew()))
                 ptrace.apart(lambda: for_each(targets, Target.restore))
-        return self.trouble
+        trouble, self.trouble = self.trouble, ""
+        return trouble
 
     def apply(self) -> None:
         """Give every process of the server the skew that holds now."""

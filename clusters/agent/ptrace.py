@@ -28,6 +28,7 @@ WAIT_ALL = 0x40000000  # __WALL: threads too
 RAX, RDI, RSI, ORIG_RAX, RIP, RSP = 10, 14, 13, 15, 16, 19  # places in the kernel's user_regs_struct
 NO_SYSCALL = (1 << 64) - 1
 STEPS_MAX = 20_000
+BREAKPOINT = b"\xcc"
 FRAME_BYTES = 32 << 10  # of a stack, above its pointer: where the frame of a signal that is being handled lies
 
 Registers = ctypes.c_ulonglong * 27
@@ -120,56 +121,75 @@ class Stopped:
         ptrace(SETREGS, tid, 0, ctypes.addressof(values))
 
     def step(self, tid: int, done: Callable[[Any], bool]) -> None:
-        """Let one thread run, an instruction at a time and undisturbed by signals, until its registers are `done`.
+        """Let one thread run, an instruction at a time, until its registers are `done`.
 
         Raises:
             Refused: they never are.
         """
-        mask, blocked = ctypes.c_ulonglong(), ctypes.c_ulonglong(NO_SYSCALL & ~(1 << signal.SIGTRAP - 1))
-        ptrace(GETSIGMASK, tid, 8, ctypes.addressof(mask))
-        ptrace(SETSIGMASK, tid, 8, ctypes.addressof(blocked))
-        try:
+        with self._undisturbed(tid):
             for _ in range(STEPS_MAX):
                 if done(self.registers(tid)):
                     return
-                ptrace(SINGLESTEP, tid)
-                _, status = os.waitpid(tid, WAIT_ALL)
-                if not os.WIFSTOPPED(status):
-                    raise Refused(f"thread {tid} ended while it was stepped")
-            raise Refused(f"thread {tid} does not get on: it is where {STEPS_MAX} instructions lead nowhere")
-        finally:
-            ptrace(SETSIGMASK, tid, 8, ctypes.addressof(mask))
+                self._go_on(tid, SINGLESTEP)
+        raise Refused(f"thread {tid} does not get on: it is where {STEPS_MAX} instructions lead nowhere")
 
-    def call(self, address: int, *arguments: int) -> int:
-        """Call a function of at most two arguments in the process, and return what it returns; stepped by one thread.
+    def call(self, address: int, trap: int, *arguments: int) -> int:
+        """Call a function of at most two arguments by one of the threads, at full speed; return what it returns.
 
-        An argument that is negative is an offset, from the top of 256 bytes of scratch that the function may write;
-        `scratch` holds them afterwards.
+        Args:
+            address: of the function.
+            trap: where it returns to: a byte in code that nobody runs, put back afterwards.
+            arguments: one that is negative is an offset from the top of 256 bytes of scratch, which the function may
+                write; `scratch` holds them afterwards.
         """
         tid = self.tids[0]
         before = self.registers(tid)
         top = (before[RSP] - 1024) & ~15
         low = top - 2048
-        saved = os.pread(self.memory, top - low, low)
+        saved, replaced = os.pread(self.memory, top - low, low), os.pread(self.memory, 1, trap)
         work = Registers(*before)
         work[RSP] = top - 264  # as after a call: 8 bytes off 16
         work[RIP], work[ORIG_RAX] = address, NO_SYSCALL
         for place, value in zip((RDI, RSI), arguments):  # noqa: B905 # the node's Python may be 3.9
             work[place] = value if value >= 0 else top + value
-        os.pwrite(self.memory, bytes(8), work[RSP])  # it returns to 0, where nothing runs
+        os.pwrite(self.memory, trap.to_bytes(8, sys.byteorder), work[RSP])
+        os.pwrite(self.memory, BREAKPOINT, trap)
         try:
-            self.set_registers(tid, work)
-            self.step(tid, lambda now: now[RIP] == 0)
-            result: int = self.registers(tid)[RAX]
-            self.scratch = os.pread(self.memory, 256, top - 256)
+            with self._undisturbed(tid):
+                self.set_registers(tid, work)
+                self._go_on(tid, CONT)
+                after = self.registers(tid)
+                if after[RIP] != trap + 1:
+                    raise Refused(f"a function called in thread {tid} did not return")
+                self.scratch = os.pread(self.memory, 256, top - 256)
         finally:
+            os.pwrite(self.memory, replaced, trap)
             os.pwrite(self.memory, saved, low)
             # Into a stop like the first: registers that are set in it are those that a broken-off system call needs.
             ptrace(INTERRUPT, tid)
             ptrace(CONT, tid)
             self._wait(tid)
             self.set_registers(tid, before)
+        result: int = after[RAX]
         return result
+
+    @contextlib.contextmanager
+    def _undisturbed(self, tid: int) -> Iterator[None]:
+        """Keep signals from a thread, but for SIGTRAP: the kernel would take the program's handler of it away."""
+        mask, blocked = ctypes.c_ulonglong(), ctypes.c_ulonglong(NO_SYSCALL & ~(1 << signal.SIGTRAP - 1))
+        ptrace(GETSIGMASK, tid, 8, ctypes.addressof(mask))
+        ptrace(SETSIGMASK, tid, 8, ctypes.addressof(blocked))
+        try:
+            yield
+        finally:
+            ptrace(SETSIGMASK, tid, 8, ctypes.addressof(mask))
+
+    def _go_on(self, tid: int, how: int) -> None:
+        """Let one thread run until it traps."""
+        ptrace(how, tid)
+        _, status = os.waitpid(tid, WAIT_ALL)
+        if not os.WIFSTOPPED(status):
+            raise Refused(f"thread {tid} ended while it was traced")
 
     def places(self, tid: int, start: int, end: int) -> list[int]:
         """Return where within start ≤ … < end a thread is, or comes back to when a signal's handler returns.

@@ -35,7 +35,7 @@ CODE = bytes.fromhex(
     "0075cf4989c14c29c049f7ea480facd0204c01c84801c8790231c031d2b900ca9a3b48f7f14885ff7403488907c36690"
 )
 STUBS = {"clock_gettime": 0x000, "gettimeofday": 0x0A0, "time": 0x140}
-COUNT, BANKS, BANK_BYTES, BANK_COUNT = 0x1C0, 0x200, 64, 4
+COUNT, BANKS, BANK_BYTES, BANK_COUNT = 0x1C0, 0x200, 64, 4  # the count has 64 bytes, and uses 4
 PAYLOAD_BYTES = BANKS + BANK_COUNT * BANK_BYTES
 JUMP_BYTES = 5
 TRIES = 50
@@ -178,10 +178,12 @@ class Target:
         To be called apart: it stops the process.
         """
         read = {}
+        function = self.start + self.image.entries["clock_gettime"]
+        trap = self.start + self.image.payload + COUNT + 4
         with Stopped(self.pid) as stopped:
             for family, number in FAMILIES.items():
                 before = time.clock_gettime_ns(number)
-                failed = stopped.call(self.start + self.image.entries["clock_gettime"], number, -256)
+                failed = stopped.call(function, trap, number, -256)
                 after = time.clock_gettime_ns(number)
                 if failed:
                     raise Refused(f"clock_gettime failed in process {self.pid}")
