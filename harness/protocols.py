@@ -167,9 +167,14 @@ class Unavailable(NamedTuple):
 
 
 class Backend(Protocol):
-    """Where nodes live."""
+    """Where nodes live.
+
+    Attributes:
+        lacks: families of faults that its nodes cannot have, with the reason.
+    """
 
     name: str
+    lacks: Mapping[str, str]
 
     def probe(self) -> Unavailable | None:
         """Say why it cannot work here, or None; quick, and without a trace."""

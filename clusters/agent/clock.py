@@ -98,9 +98,10 @@ class Clock:
 
         def look(target: Target) -> dict[str, Any]:
             readings = {}
-            for name, (offset, error) in target.clocks().items():
-                wanted = self.skews.get(name, Skew()).at(time.clock_gettime_ns(FAMILIES[name]))
-                readings[name] = [offset, error, wanted]
+            for name, (told, before, after) in target.clocks().items():
+                skew, now = self.skews.get(name, Skew()), (before + after) // 2
+                drift = max(abs(skew.at(when) - skew.at(now)) for when in (before, after))
+                readings[name] = [told - now, after - now + drift, skew.at(now)]
             return {"pid": target.pid, "intact": target.intact(), "clocks": readings}
 
         looks: list[dict[str, Any]] = ptrace.apart(lambda: for_each(targets, look)) if targets else []

@@ -161,6 +161,7 @@ class MemoryBackend:
     """
 
     name = "memory"
+    lacks: Mapping[str, str] = {"clock": NO_CLOCK}
 
     def __init__(self, run_id: str) -> None:
         self._network = Network()
