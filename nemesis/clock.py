@@ -62,7 +62,7 @@ class ClockParams(TargetParams, frozen=True, kw_only=True):
         }[self.shape]
         given = {name for name in ("offset_ms", "period_s", "rate", "walk_ms") if getattr(self, name)}
         if given != set(needs):
-            raise ValueError(f"a {self.shape} takes {' and '.join(needs)}, not 0, and nothing else")
+            raise ValueError(f"shape {self.shape} takes {' and '.join(needs)}, not 0, and nothing else")
         if self.period_s and not 0.01 <= self.period_s <= DAY_S:
             raise ValueError("period_s is at least 0.01, and at most a day")
         if self.rate and not -0.9 <= self.rate <= 10:

@@ -102,7 +102,7 @@ FAMILIES: dict[str, Family] = {
         ),
         Family(
             "clock",
-            "skews the time that servers see: offset, strobe, drift, walk; of one, minority, majority, all, leader",
+            "skews the time that servers see: offset, strobe, drift, walk; one, minority, majority, all, leader",
             1,
             clock.ClockParams,
             clock.choose,
