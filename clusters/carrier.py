@@ -1,7 +1,7 @@
 """The harness's end of a node agent: a local subprocess that carries it, JSON lines on its pipes, one reader task.
 
-Only the argv differs between backends (`docker exec -i …`, `unshare …`, `ssh …`). The agent's source goes first, over
-stdin, to a one-line loader: no file of ours is on the node.
+Only the argv differs between backends (`docker exec -i …`, `unshare …`, `ssh …`). The agent's files go first, over
+stdin, to a loader of a few lines: no file of ours is on the node.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import itertools
 import json
 import os
@@ -24,7 +25,24 @@ LINE_BYTES_MAX = 16 << 20  # asyncio's own limit, 64 KiB, is less than one piece
 HELLO_TIMEOUT_S = 20.0
 CALL_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 3.0
-AGENT = Path(__file__).with_name("agent.py")
+AGENT = Path(__file__).with_name("agent")
+LOADER = """
+import json, sys
+from importlib.machinery import ModuleSpec
+class Travelled:
+    sources = json.loads(sys.stdin.buffer.read(SIZE))
+    def find_spec(self, name, path, target=None):
+        if name in self.sources:
+            return ModuleSpec(name, self, origin=name, is_package=name in ("clusters", "clusters.agent"))
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        exec(compile(self.sources[module.__name__], module.__name__, "exec"), module.__dict__)
+sys.meta_path.insert(0, Travelled())
+from clusters.agent.main import main
+main()
+"""
+"""What the node's Python runs: imports that find the agent's files, which come first on stdin."""
 
 HINTS = {
     errno.ENOSPC: "free space on the disk that holds the node's folder (Docker: the engine's data root; netns: TMPDIR)",
@@ -65,8 +83,8 @@ class Carrier:
         Raises:
             ClusterError: the carrier cannot be started, or the agent never answers.
         """
-        source = AGENT.read_bytes()
-        loader = f"import sys;exec(compile(sys.stdin.buffer.read({len(source)}),'agent','exec'))"
+        sources = json.dumps(_sources()).encode()
+        loader = LOADER.replace("SIZE", str(len(sources)))
         words = tempfile.TemporaryFile()  # noqa: SIM115 # lives as long as the carrier
         try:
             process = await asyncio.create_subprocess_exec(
@@ -86,7 +104,7 @@ class Carrier:
         carrier = cls(who, process, words)
         try:
             assert process.stdin is not None
-            process.stdin.write(source)
+            process.stdin.write(sources)
             async with asyncio.timeout(HELLO_TIMEOUT_S):
                 await carrier._hello
         except TimeoutError:
@@ -177,6 +195,13 @@ class Carrier:
 
 OVERLOADED = "the machine may be overloaded: use fewer nodes, or see what else runs"
 _open_carriers: weakref.WeakSet[Carrier] = weakref.WeakSet()
+
+
+@functools.cache
+def _sources() -> dict[str, str]:
+    """Return the agent's files by the names of their modules."""
+    files = {f"clusters.agent.{path.stem}": path.read_text() for path in AGENT.glob("*.py")}
+    return {"clusters": "", "clusters.agent": files.pop("clusters.agent.__init__"), **files}
 
 
 async def settle(opening: Sequence[asyncio.Task[Carrier]]) -> list[Carrier]:

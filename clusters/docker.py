@@ -7,7 +7,7 @@ say whose they are, so that a later run removes what a killed one left (leftover
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from ipaddress import IPv4Network
@@ -38,6 +38,7 @@ class DockerBackend:
     """
 
     name = "docker"
+    lacks: Mapping[str, str] = {}
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id

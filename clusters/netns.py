@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from clusters import leftovers, namespaces, owner, subnets
@@ -31,6 +31,7 @@ class NetnsBackend:
     """
 
     name = "netns"
+    lacks: Mapping[str, str] = {}
     _entered = 0  # the pid that did: of the process, not of one backend; a forked child inherits the namespace
 
     def __init__(self, run_id: str) -> None:

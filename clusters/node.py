@@ -9,7 +9,7 @@ from pathlib import Path
 from clusters.carrier import Carrier
 from clusters.subnets import NODES_MAX
 from harness.errors import ClusterError, UsageError
-from harness.protocols import Probe
+from harness.protocols import Clock, Probe, Reading
 
 PIECE_BYTES = 4 << 20  # of a file, one request
 WIPE_TIMEOUT_S = 30.0  # data may be gigabytes
@@ -52,6 +52,19 @@ class RemoteNode:
 
     async def blocked(self) -> frozenset[str]:
         return frozenset(await self.carrier.call("blocked"))
+
+    async def skew(self, programme: Sequence[tuple[float, int, float]], clocks: Sequence[str]) -> None:
+        await self.carrier.call("skew", programme=[list(step) for step in programme], clocks=list(clocks))
+
+    async def unskew(self) -> None:
+        await self.carrier.call("unskew")
+
+    async def clock(self) -> list[Clock]:
+        looks = await self.carrier.call("clock")
+        return [
+            Clock(look["pid"], look["intact"], {name: Reading(*each) for name, each in look["clocks"].items()})
+            for look in looks
+        ]
 
     async def reset_connections(self) -> None:
         await self.carrier.call("reset_connections")

@@ -57,6 +57,34 @@ class Probe(NamedTuple):
     dropped: frozenset[str]
 
 
+class Reading(NamedTuple):
+    """What a thread of a server read from one clock, against the node's own.
+
+    Attributes:
+        offset_ns: how far it was ahead.
+        error_ns: by how much that may be wrong, either way.
+        wanted_ns: the offset that the skew gives it at that moment, 0 without one.
+    """
+
+    offset_ns: int
+    error_ns: int
+    wanted_ns: int
+
+
+class Clock(NamedTuple):
+    """The clocks of one process of a server.
+
+    Attributes:
+        pid: on the node.
+        intact: whether its clock functions are, byte for byte, those of the kernel.
+        readings: by clock, realtime and monotonic.
+    """
+
+    pid: int
+    intact: bool
+    readings: Mapping[str, Reading]
+
+
 class Node(Protocol):
     """One machine of a cluster, and the one server process on it. Every call is a short request to its agent.
 
@@ -92,6 +120,26 @@ class Node(Protocol):
     async def blocked(self) -> frozenset[str]:
         """Return the addresses that the node's rules drop now, as the kernel lists them."""
 
+    async def skew(self, programme: Sequence[tuple[float, int, float]], clocks: Sequence[str]) -> None:
+        """Skew clocks (realtime, monotonic) of the server, after a restart too, until `unskew`; see docs/nemeses.md.
+
+        Args:
+            programme: steps of (seconds, offset in ns, drift in seconds a second), again and again.
+
+        Raises:
+            ClusterError: it is not possible here.
+        """
+
+    async def unskew(self) -> None:
+        """Put the server's clocks right, every byte; nothing happens where they are.
+
+        Raises:
+            ClusterError: they could not be put right, or the skew had not held all the time.
+        """
+
+    async def clock(self) -> list[Clock]:
+        """Let a thread of each of the server's processes read its clocks; empty where it is dead."""
+
     async def reset_connections(self) -> None:
         """Cut the server's established connections to its peers, so that they reconnect at once after a heal."""
 
@@ -119,9 +167,14 @@ class Unavailable(NamedTuple):
 
 
 class Backend(Protocol):
-    """Where nodes live."""
+    """Where nodes live.
+
+    Attributes:
+        lacks: families of faults that its nodes cannot have, with the reason.
+    """
 
     name: str
+    lacks: Mapping[str, str]
 
     def probe(self) -> Unavailable | None:
         """Say why it cannot work here, or None; quick, and without a trace."""
@@ -266,6 +319,6 @@ class Checker(Protocol):
 
 
 __all__ = [
-    "Backend", "Checker", "Client", "Cluster", "FacetFactory", "Fault", "HasStatus", "Node",
-    "NodeStatus", "Probe", "System", "Unavailable",
+    "Backend", "Checker", "Client", "Clock", "Cluster", "FacetFactory", "Fault", "HasStatus", "Node",
+    "NodeStatus", "Probe", "Reading", "System", "Unavailable",
 ]  # fmt: skip

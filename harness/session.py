@@ -109,6 +109,18 @@ def plan(config: RunConfig) -> Schedule:
     return schedules.plan(config.nemesis, names, config.time_limit_s, config.interval_s, random)
 
 
+def check_faults(schedule: Schedule, backend: Backend) -> None:
+    """Hold the faults to what the backend's nodes can have.
+
+    Raises:
+        UsageError: one is not possible there.
+    """
+    for kind in dict.fromkeys(step.kind for step in schedule.steps):
+        if kind in backend.lacks:
+            hint = f"leave {kind} out of --nemesis, or use another system or --backend"
+            raise UsageError(f"no {kind} on the backend {backend.name}: {backend.lacks[kind]}", hint)
+
+
 def node_names(config: RunConfig) -> list[str]:
     """Return the nodes' names: n1, n2, …"""
     return [f"n{number}" for number in range(1, config.nodes + 1)]
@@ -124,6 +136,7 @@ def run(config: RunConfig, store: Path, observer: Observer) -> tuple[Result, boo
     workload = workloads.find(config.workload)(config.options)
     check_options(config, workload)
     session = Session.open(config, observer)
+    check_faults(schedule, session.backend)
     config = session.fill(config)
 
     async def whole() -> tuple[Result, bool]:

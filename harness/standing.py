@@ -21,7 +21,7 @@ from harness.interrupt import stop_on_signals
 from harness.protocols import Backend, Node, System
 from harness.registry import find_system
 from harness.runner import Observer, Result, Run
-from harness.session import Session, check_options, node_names, plan
+from harness.session import Session, check_faults, check_options, node_names, plan
 
 T = TypeVar("T")
 
@@ -121,6 +121,7 @@ class StandingCluster:
         config = self._session.fill(config)
         workload, schedule = workloads.find(config.workload)(config.options), plan(config)
         check_options(config, workload)
+        check_faults(schedule, self.backend)
         self._renew(config, config.options)
 
         async def whole() -> tuple[Result, bool]:

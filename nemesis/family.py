@@ -11,7 +11,7 @@ import msgspec
 
 from harness.errors import UsageError
 from harness.protocols import Cluster, Fault
-from nemesis import kill, partition, pause
+from nemesis import clock, kill, partition, pause
 from nemesis.targets import Params
 
 
@@ -99,6 +99,14 @@ FAMILIES: dict[str, Family] = {
             kill.KillParams,
             kill.choose,
             kill.Kill,
+        ),
+        Family(
+            "clock",
+            "skews the time that servers see: offset, strobe, drift, walk; one, minority, majority, all, leader",
+            1,
+            clock.ClockParams,
+            clock.choose,
+            clock.Skew,
         ),
     )
 }

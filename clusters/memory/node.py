@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import ClusterError, UsageError
-from harness.protocols import Node, Probe, Unavailable
+from harness.protocols import Clock, Node, Probe, Unavailable
 
 NODES_MAX = 254
 """As many addresses as 192.0.2.0/24 has, the network that is set aside for examples."""
+
+NO_CLOCK = "nodes in memory have no clock of their own"
 
 
 class Network:
@@ -100,6 +102,16 @@ class MemoryNode:
     async def blocked(self) -> frozenset[str]:
         return self.sources
 
+    async def skew(self, programme: Sequence[tuple[float, int, float]], clocks: Sequence[str]) -> None:
+        raise UsageError(f"{self.name}: {NO_CLOCK}", "use --backend docker or netns, or leave clock out of --nemesis")
+
+    async def unskew(self) -> None:
+        """Do nothing: its clock is never skewed."""
+
+    async def clock(self) -> list[Clock]:
+        """Tell of no process: there is none."""
+        return []
+
     async def reset_connections(self) -> None:
         """Do nothing: this network has no connections that could linger."""
 
@@ -149,6 +161,7 @@ class MemoryBackend:
     """
 
     name = "memory"
+    lacks: Mapping[str, str] = {"clock": NO_CLOCK}
 
     def __init__(self, run_id: str) -> None:
         self._network = Network()

@@ -18,6 +18,7 @@ from harness.op import Call
 from nemesis import FAMILIES, Nemesis, family, measure
 from nemesis.grudge import SHAPES, grudge
 
+FITTING = [name for name in FAMILIES if name not in MemoryBackend.lacks]
 NAMES = ["n1", "n2", "n3", "n4", "n5"]
 PAUSE_N2 = {"kind": "pause", "target": "one", "nodes": ["n2"]}
 KILL_N2 = {"kind": "kill", "target": "one", "nodes": ["n2"]}
@@ -63,7 +64,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "PAUSE_S", 0)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", FITTING)
 def test_every_plan_can_be_injected_and_healed(name: str) -> None:
     """Whatever a family plans takes effect, says what it resolved and measured, and leaves nothing after its heal."""
 
@@ -142,7 +143,7 @@ def test_healing_twice_or_without_a_fault_is_harmless() -> None:
 
     async def story(cluster: Cluster, nemesis: Nemesis) -> None:
         await nemesis.invoke(heal("pause", 7))
-        for name in FAMILIES:
+        for name in FITTING:
             fault = family(name).make(cluster, family(name).plan(Random(1), NAMES))
             await fault.heal()
             await fault.inject()
@@ -262,7 +263,7 @@ def test_misuse_is_told_apart() -> None:
     async def story(cluster: Cluster, nemesis: Nemesis) -> None:
         with pytest.raises(UsageError, match="there is no nemesis 'fire'") as caught:
             await nemesis.invoke(inject({"kind": "fire"}))
-        assert caught.value.hint == "choose from partition, pause, kill"
+        assert caught.value.hint == "choose from partition, pause, kill, clock"
         with pytest.raises(UsageError, match="a kill of n9, which the cluster does not have"):
             await nemesis.invoke(inject({"kind": "kill", "target": "one", "nodes": ["n9"]}))
         with pytest.raises(UsageError, match="parameters of a pause"):
@@ -272,6 +273,18 @@ def test_misuse_is_told_apart() -> None:
             await nemesis.invoke(inject(PAUSE_N2))
         with pytest.raises(InternalError, match="asked for 'read'"):
             await nemesis.invoke(Call("read"))
+
+    on_cluster(story)
+
+
+def test_a_node_in_memory_has_no_clock_of_its_own() -> None:
+    """Where a schedule skews its clock all the same, the error says why that cannot be."""
+
+    async def story(cluster: Cluster, nemesis: Nemesis) -> None:
+        value = {"kind": "clock", "target": "one", "nodes": ["n2"], "shape": "offset", "offset_ms": 5}
+        with pytest.raises(FaultError, match="n2: nodes in memory have no clock of their own"):
+            await nemesis.invoke(inject(value))
+        assert await nemesis.heal_all() == []
 
     on_cluster(story)
 

@@ -72,10 +72,11 @@ def test_a_plan_is_the_seeds_and_survives_a_file(
 
 
 def test_the_shortest_run_still_has_faults() -> None:
-    """10 s at an interval of 3 s have three faults, one of each family, the first after 1 s of quiet."""
+    """10 s at an interval of 3 s have three faults, one of each of three families, the first after 1 s of quiet."""
+    names = list(FAMILIES)[:3]
     for seed in range(20):
-        steps = plan(list(FAMILIES), NODES, 10, 3, Random(seed)).steps
-        assert {step.kind for step in steps} == {"partition", "pause", "kill"}
+        steps = plan(names, NODES, 10, 3, Random(seed)).steps
+        assert {step.kind for step in steps} == set(names)
         assert len(steps) == 3
         assert steps[0].start_s >= 1
 

@@ -1,9 +1,10 @@
-"""The node agent: one stdlib-only file that runs on every node and serves JSON lines on its standard streams.
+"""The node agent: runs on every node and serves JSON lines on its standard streams.
 
-It travels over stdin (see carrier.py), so it imports nothing of ours and runs under the node's own python3 >= 3.9 with
-`-ISu`. Requests are {"id", "cmd", "args"}, replies {"id", "ok"} or {"id", "error", "errno"}; its first line is a hello
-without an id. It owns one server process and one iptables chain. When its stdin closes, or it is told to end, it kills
-every process that it started, drops the rules and exits: a harness that dies by kill -9 leaves nothing behind.
+It travels over stdin (see carrier.py), so it imports nothing but the standard library and the files beside it, and runs
+under the node's own python3 >= 3.9 with `-ISu`. Requests are {"id", "cmd", "args"}, replies {"id", "ok"} or {"id",
+"error", "errno"}; its first line is a hello without an id. It owns one server process, the clocks that this sees, and
+one iptables chain. When its stdin closes, or it is told to end, it kills every process that it started, drops the rules
+and exits: a harness that dies by kill -9 leaves nothing behind.
 
 One thread, one selector: a request that takes long (`run`) is a child of the loop, or stdin's end would wait for it.
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import ctypes
 import json
 import os
 import selectors
@@ -23,138 +23,26 @@ import sys
 import time
 from typing import Any
 
-CHAIN = "KINGSLAYER"
+from clusters.agent.clock import Clock
+from clusters.agent.firewall import CHAIN, Firewall, address
+from clusters.agent.processes import (
+    LIBC,
+    PR_SET_CHILD_SUBREAPER,
+    Refused,
+    descendants,
+    judge,
+    parents,
+    spawn,
+    thread_states,
+    tool,
+)
+
 PROBE_PORT = 47113
 PROBE_MESSAGE = b"kingslayer probe"
 READ_BYTES_MAX = 4 << 20  # one reply, before base64
 OUTPUT_BYTES_MAX = 1 << 20  # of `run`; the end is kept
-TOOL_TIMEOUT_S = 5.0
 KILL_TIMEOUT_S = 2.0
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
 LATER = object()  # a command's result that says: the reply comes when the child has ended
-
-LIBC = ctypes.CDLL(None)
-
-
-class Refused(Exception):
-    """The request cannot be done; the message goes to the harness."""
-
-
-def parse_stat(line: str) -> tuple[int, str]:
-    """Return (parent's pid, state letter) of one /proc/PID/stat line; the name in brackets may hold anything."""
-    state, parent = line.rpartition(")")[2].split()[:2]
-    return int(parent), state
-
-
-def parents() -> dict[int, int]:
-    """Return every process's parent."""
-    found = {}
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError), open(f"/proc/{name}/stat") as file:  # it may end while we look
-            found[int(name)] = parse_stat(file.read())[0]
-    return found
-
-
-def descendants(root: int, parent_of: dict[int, int]) -> set[int]:
-    """Return the pids below `root` in a {pid: parent} table."""
-    found, grew = {root}, True
-    while grew:
-        children = {pid for pid, parent in parent_of.items() if parent in found}
-        grew = not children <= found
-        found |= children
-    return found - {root}
-
-
-def thread_states(pid: int) -> list[str]:
-    """Return the state letter of every thread of a process; empty where it is gone."""
-    states = []
-    with contextlib.suppress(OSError):
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/stat") as file:
-                states.append(parse_stat(file.read())[1])
-    return states
-
-
-def judge(states: list[str]) -> str:
-    """Say what a server that was not reaped yet is, from its threads' state letters: paused only if all stopped."""
-    alive = [state for state in states if state not in "ZX"]
-    return "paused" if alive and set(alive) == {"T"} else "running"
-
-
-def die_with(agent_pid: int) -> None:
-    """In a forked child: end with the agent, even with one that was killed with -9."""
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != agent_pid:
-        os._exit(127)
-
-
-def spawn(argv: list[str], folder: str, **options: Any) -> subprocess.Popen[bytes]:
-    """Start a child in a session of its own that dies with this process."""
-    agent_pid = os.getpid()
-    options.update(cwd=folder, stdin=subprocess.DEVNULL, start_new_session=True)
-    return subprocess.Popen(argv, preexec_fn=lambda: die_with(agent_pid), **options)  # noqa: S603
-
-
-def restore_script(sources: list[str], hook: bool) -> str:
-    """Return the iptables-restore input that makes these sources, and only these, dropped on input."""
-    lines = ["*filter", f":{CHAIN} - [0:0]"]  # with --noflush, naming our chain empties it and no other
-    if hook:
-        lines.append(f"-I INPUT -j {CHAIN}")
-    lines += [f"-A {CHAIN} -s {source}/32 -j DROP" for source in sources]
-    return "\n".join([*lines, "COMMIT", ""])
-
-
-def parse_rules(listing: str) -> dict[str, int]:
-    """Return {source: packets dropped} from the output of `iptables -v -S CHAIN`."""
-    counts = {}
-    for words in map(str.split, listing.splitlines()):
-        if words[:2] == ["-A", CHAIN] and words[-2:] == ["-j", "DROP"] and "-s" in words and "-c" in words:
-            source = words[words.index("-s") + 1].partition("/")[0]
-            counts[source] = int(words[words.index("-c") + 1])
-    return counts
-
-
-def address(text: str) -> str:
-    """Return an IPv4 address in its one spelling: what becomes part of a rule is never free text."""
-    try:
-        return socket.inet_ntop(socket.AF_INET, socket.inet_pton(socket.AF_INET, text))
-    except (OSError, TypeError, ValueError):
-        raise Refused(f"not an IPv4 address: {text!r}") from None
-
-
-def tool(argv: list[str], text: str = "") -> str:
-    """Run one of the system's own quick tools to its end and return its output."""
-    try:
-        done = subprocess.run(argv, input=text.encode(), capture_output=True, timeout=TOOL_TIMEOUT_S)  # noqa: S603
-    except FileNotFoundError:
-        raise Refused(f"{argv[0]} is not installed on the node") from None
-    if done.returncode:
-        raise Refused(f"`{' '.join(argv)}` failed: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout.decode(errors="replace")
-
-
-class Firewall:
-    """Our chain on INPUT."""
-
-    hooked = False  # on INPUT
-
-    def clear_leftovers(self) -> None:
-        """Empty the chain where an agent that was killed with -9 left one."""
-        rules = tool(["iptables", "-S"]).splitlines()
-        self.hooked = f"-A INPUT -j {CHAIN}" in rules
-        self.heal()
-
-    def block(self, sources: list[str]) -> None:
-        tool(["iptables-restore", "-n"], restore_script(sources, hook=not self.hooked))
-        self.hooked = True
-
-    def heal(self) -> None:
-        if self.hooked:
-            self.block([])
-
-    def counts(self) -> dict[str, int]:
-        return parse_rules(tool(["iptables", "-v", "-S", CHAIN])) if self.hooked else {}
 
 
 class Job:
@@ -173,6 +61,7 @@ class Agent:
     def __init__(self) -> None:
         self.selector = selectors.DefaultSelector()
         self.firewall = Firewall()
+        self.clock = Clock(self.family)
         self.probes = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.probes.setblocking(False)
         self.heard: set[str] = set()
@@ -280,6 +169,7 @@ class Agent:
         import shutil  # late: it loads every compression library
 
         self.kill_all()
+        self.clock.heal()
         self.firewall.heal()
         for entry in list(os.scandir(self.folder)):
             remove = shutil.rmtree if entry.is_dir(follow_symlinks=False) else os.unlink
@@ -303,6 +193,7 @@ class Agent:
         env = {"PATH": os.environ["PATH"], "HOME": self.folder, "LANG": "C.UTF-8", **env}
         with open(os.path.join(self.folder, log), "ab") as output:
             self.server = spawn(argv, self.folder, env=env, stdout=output, stderr=output)
+        self.clock.follow()
         return self.server.pid
 
     def do_signal(self, number: int) -> None:
@@ -324,6 +215,17 @@ class Agent:
 
     def do_blocked(self) -> list[str]:
         return sorted(self.firewall.counts())
+
+    def do_skew(self, programme: list[list[float]], clocks: list[str]) -> None:
+        self.clock.skew(programme, clocks)
+
+    def do_unskew(self) -> None:
+        """Put every clock right; an error where the skew did not hold all the time."""
+        if trouble := self.clock.heal():
+            raise Refused(f"the skew did not hold all the time: {trouble}")
+
+    def do_clock(self) -> list[dict[str, Any]]:
+        return self.clock.read()
 
     def do_reset_connections(self) -> None:
         """Destroy the sockets to our peers; where kernel or node lack the means, TCP finds back by itself, later."""
@@ -383,15 +285,19 @@ class Agent:
         self.reply({"id": job.number, "error": message} if late else {"id": job.number, "ok": [code, output]})
 
     def expire(self) -> float | None:
-        """Kill the children whose time is up; return the seconds until the next one's, None where there is none."""
+        """Kill the children whose time is up, move the clock on; return the seconds until the next of it, or None."""
         now = time.monotonic()
         for job in self.jobs.values():
             if now >= job.deadline:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(job.process.pid, signal.SIGKILL)
-        return min((max(0.001, job.deadline - now) for job in self.jobs.values()), default=None)
+        waits = [max(0.001, job.deadline - now) for job in self.jobs.values()]
+        if (next_tick_s := self.clock.tick()) is not None:
+            waits.append(next_tick_s)
+        return min(waits, default=None)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve the harness that sent us here."""
     os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
     Agent().serve()

@@ -1,0 +1,234 @@
+"""The vDSO of a running process, whose clock functions jump to code of ours that skews what they tell.
+
+Every clock read of a server goes through these few functions, that of static Go binaries and of Java too, so no library
+is replaced and the host's clock stays as it is. The original bytes are those of our own vDSO, the same kernel's: a
+patch is recognised, renewed and undone by whoever comes later, also after the death of who made it.
+
+Our code (payload.s says what it does) lies in the zeros behind the vDSO's image. What it reads there are banks of
+figures, of which a count names the one that holds: changing the skew is two writes, without stopping anybody.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import struct
+import time
+from typing import NamedTuple
+
+from clusters.agent.processes import Refused
+from clusters.agent.ptrace import RIP, Stopped
+
+FAMILIES = {"realtime": time.CLOCK_REALTIME, "monotonic": time.CLOCK_MONOTONIC}
+"""The clocks that are skewed together, by the name of the one that is read to tell their skew."""
+
+# payload.s, assembled: the code up to `count`.
+CODE = bytes.fromhex(
+    "b8e40000000f0585c00f858d00000083ff0b0f87840000004531c9b9210900000fa3f97210b9d20200000fa3f9736d41b920"
+    "00000048690600ca9a3b48034608448b1d790100004489da83e203c1e2064c8d05a90100004901d04d01c8498b084d8b5008"
+    "4d8b4010443b1d5101000075cf4989c14c29c049f7ea480facd0204c01c84801c8790231c031d2b900ca9a3b48f7f1488906"
+    "4889560831c0c30f1f00b8600000000f0585c00f85810000004885ff747c4531c948690700ca9a3b48695708e80300004801"
+    "d0448b1df00000004489da83e203c1e2064c8d05200100004901d04d01c8498b084d8b50084d8b4010443b1dc800000075cf"
+    "4989c14c29c049f7ea480facd0204c01c84801c8790231c031d2b900ca9a3b48f7f148890789d031d2b9e8030000f7f14889"
+    "470831c0c366662e0f1f8400000000000f1f40004989f931ff488d7424f0b8e40000000f054c89cf4531c948690600ca9a3b"
+    "48034608448b1d570000004489da83e203c1e2064c8d05870000004901d04d01c8498b084d8b50084d8b4010443b1d2f0000"
+    "0075cf4989c14c29c049f7ea480facd0204c01c84801c8790231c031d2b900ca9a3b48f7f14885ff7403488907c36690"
+)
+STUBS = {"clock_gettime": 0x000, "gettimeofday": 0x0A0, "time": 0x140}
+COUNT, BANKS, BANK_BYTES, BANK_COUNT = 0x1C0, 0x200, 64, 4  # the count has 64 bytes, and uses 4
+PAYLOAD_BYTES = BANKS + BANK_COUNT * BANK_BYTES
+JUMP_BYTES = 5
+TRIES = 50
+LOOKS_MAX, SHARP_NS = 5, 400_000  # a reading that was held up is tried again
+
+
+class Skew(NamedTuple):
+    """How far a family of clocks is off: fake = real + offset + (real - anchor) * rate / 2**32, in ns."""
+
+    offset_ns: int = 0
+    rate: int = 0
+    anchor_ns: int = 0
+
+    def at(self, real_ns: int) -> int:
+        """Return the offset at a time."""
+        return self.offset_ns + ((real_ns - self.anchor_ns) * self.rate >> 32)
+
+
+class Image:
+    """The vDSO as the kernel made it, and where our patch lies in it."""
+
+    def __init__(self) -> None:
+        if platform.machine() != "x86_64" or struct.calcsize("P") != 8:
+            raise Refused(f"clocks are skewed on x86_64 only, and this node is {platform.machine()}")
+        with open("/proc/self/mem", "rb") as memory:
+            start, end = mapping("self")
+            memory.seek(start)
+            self.original = memory.read(end - start)
+        functions = symbols(self.original)
+        self.entries = {name: functions[f"__vdso_{name}"] for name in STUBS}
+        self.payload = len(self.original.rstrip(b"\0")) + 63 & ~63
+        if self.payload + PAYLOAD_BYTES > len(self.original):
+            raise Refused("this kernel's vDSO has no room for the code that skews clocks")
+
+    def skewed(self) -> bytes:
+        """Return the image with our patch, all clocks still right."""
+        image = bytearray(self.original)
+        image[self.payload : self.payload + len(CODE)] = CODE
+        for name, entry in self.entries.items():
+            image[entry : entry + JUMP_BYTES] = b"\xe9" + struct.pack("<i", self.payload + STUBS[name] - entry - 5)
+        return bytes(image)
+
+    def of_code(self, image: bytes) -> bytes:
+        """Return an image without what changes in it: the count and the banks."""
+        return image[: self.payload + COUNT] + image[self.payload + PAYLOAD_BYTES :]
+
+    def known(self, image: bytes) -> bool:
+        """Say whether an image differs from the original only where our patch lies, by whatever version of us."""
+        rest, ours = bytearray(image), bytearray(self.original)
+        for each in (rest, ours):
+            for entry in self.entries.values():
+                each[entry : entry + JUMP_BYTES] = bytes(JUMP_BYTES)
+            del each[self.payload :]
+        return rest == ours
+
+
+def symbols(image: bytes) -> dict[str, int]:
+    """Return where an ELF image's functions are, by its dynamic symbol table, which its string table follows."""
+    segments, size, count = *struct.unpack_from("<Q", image, 32), *struct.unpack_from("<HH", image, 54)
+    headers = [struct.unpack_from("<IIQQQQ", image, segments + size * at) for at in range(count)]
+    base = next(address for kind, _, _, address, _, _ in headers if kind == 1)
+    dynamic, length = next((offset, length) for kind, _, offset, _, _, length in headers if kind == 2)
+    tags = dict(struct.iter_unpack("<qQ", image[dynamic : dynamic + length]))
+    table, names = tags[6] - base, tags[5] - base
+    found = {}
+    for at in range(table, names - 23, 24):
+        name, _, _, value, _ = struct.unpack_from("<IBxHQQ", image, at)
+        start = names + name
+        found[image[start : image.index(b"\0", start)].decode()] = value - base
+    return found
+
+
+def mapping(pid: int | str) -> tuple[int, int]:
+    """Return start and end of a process's vDSO.
+
+    Raises:
+        Refused: it has none.
+        OSError: there is no such process.
+    """
+    with open(f"/proc/{pid}/maps") as file:
+        for line in file:
+            if line.endswith("[vdso]\n"):
+                start, _, end = line.partition(" ")[0].partition("-")
+                return int(start, 16), int(end, 16)
+    raise ProcessLookupError(3, "it has ended, or has no vDSO")
+
+
+class Target:
+    """One process, whose clocks we skew.
+
+    Args:
+        image: the kernel's vDSO.
+        pid: of the process.
+    """
+
+    def __init__(self, image: Image, pid: int) -> None:
+        self.image, self.pid = image, pid
+        self.start, end = mapping(pid)
+        self.size = end - self.start
+
+    def read(self) -> bytes:
+        """Return its vDSO as it is now."""
+        memory = os.open(f"/proc/{self.pid}/mem", os.O_RDONLY)
+        try:
+            return os.pread(memory, self.size, self.start)
+        finally:
+            os.close(memory)
+
+    def intact(self) -> bool:
+        """Say whether it is as the kernel made it."""
+        return self.read() == self.image.original
+
+    def patched(self) -> bool:
+        """Say whether our patch is in it, whole and of this version."""
+        return self.image.of_code(self.read()) == self.image.of_code(self.image.skewed())
+
+    def update(self, realtime: Skew, monotonic: Skew) -> None:
+        """Change the skew of a patched process, running or not; nobody is stopped."""
+        memory = os.open(f"/proc/{self.pid}/mem", os.O_RDWR)
+        try:
+            count = self.start + self.image.payload + COUNT
+            (number,) = struct.unpack("<I", os.pread(memory, 4, count))
+            number = number + 1 & 0xFFFFFFFF
+            bank = self.start + self.image.payload + BANKS + number % BANK_COUNT * BANK_BYTES
+            os.pwrite(memory, struct.pack("<3q8x3q8x", *realtime, *monotonic), bank)
+            os.pwrite(memory, struct.pack("<I", number), count)
+        finally:
+            os.close(memory)
+
+    def patch(self) -> None:
+        """Put our code in; the clocks stay right. To be called apart: it stops the process."""
+        self._write(self.image.skewed())
+
+    def restore(self) -> None:
+        """Put the kernel's bytes back, every one. To be called apart: it stops the process."""
+        self._write(self.image.original)
+
+    def clocks(self) -> dict[str, tuple[int, int, int]]:
+        """Return what one of the process's own threads reads of each family, and when it began and ended; in ns.
+
+        To be called apart: it stops the process.
+        """
+        read = {}
+        with Stopped(self.pid) as stopped:
+            for family, number in FAMILIES.items():
+                tries = [self._look(stopped, number)]
+                while tries[-1][2] - tries[-1][1] > SHARP_NS and len(tries) < LOOKS_MAX:
+                    tries.append(self._look(stopped, number))
+                read[family] = min(tries, key=lambda look: look[2] - look[1])
+        return read
+
+    def _look(self, stopped: Stopped, number: int) -> tuple[int, int, int]:
+        function = self.start + self.image.entries["clock_gettime"]
+        trap = self.start + self.image.payload + COUNT + 4
+        before = time.clock_gettime_ns(number)
+        failed = stopped.call(function, trap, number, -256)
+        after = time.clock_gettime_ns(number)
+        if failed:
+            raise Refused(f"clock_gettime failed in process {self.pid}")
+        seconds, rest = struct.unpack_from("<qq", stopped.scratch)
+        return seconds * 10**9 + rest, before, after
+
+    def _write(self, wanted: bytes) -> None:
+        if not self.image.known(self.read()):
+            raise Refused(
+                f"process {self.pid} does not have this kernel's own 64-bit vDSO: a 32-bit program, or one that "
+                "another tool has patched"
+            )
+        for _ in range(TRIES):
+            with Stopped(self.pid) as stopped:
+                if all(self._out_of_the_way(stopped, tid) for tid in stopped.tids):
+                    self._replace(stopped.memory, wanted)
+                    return
+            time.sleep(0.001)  # a signal's handler is running on top of what we change: let it return
+        raise Refused(f"process {self.pid} is never out of its clock functions")
+
+    def _out_of_the_way(self, stopped: Stopped, tid: int) -> bool:
+        """Step a thread out of the bytes that change; say whether nothing brings it back into them."""
+        if self._changing(stopped.registers(tid)[RIP]):
+            stopped.step(tid, lambda now: not self._changing(now[RIP]))
+        return not any(map(self._changing, stopped.places(tid, self.start, self.start + self.size)))
+
+    def _changing(self, place: int) -> bool:
+        """Say whether a thread at this place would run on in bytes that change; at an entry it has not begun yet."""
+        offset = place - self.start
+        inside = any(0 < offset - entry < JUMP_BYTES for entry in self.image.entries.values())
+        return inside or self.image.payload <= offset < self.size
+
+    def _replace(self, memory: int, wanted: bytes) -> None:
+        """Put our code in before the jumps to it, and take it out after them: what stands is whole at any time."""
+        entries = [(entry, entry + JUMP_BYTES) for entry in self.image.entries.values()]
+        pieces = [(self.image.payload, self.image.payload + PAYLOAD_BYTES), *entries]
+        if wanted == self.image.original:
+            pieces.reverse()
+        for first, last in pieces:
+            os.pwrite(memory, wanted[first:last], self.start + first)
