@@ -61,6 +61,7 @@ def _families(text: str) -> tuple[str, ...]:
 @click.option("--interval", default=6.0, show_default=True, type=click.FloatRange(0.5), help="Seconds between faults.")
 @click.option("--seed", type=int, help="Of all random choices; one is drawn and shown otherwise.")
 @click.option("--backend", default="", help="docker, netns or memory; the first that works otherwise.")
+@click.option("--client-processes", default=0, type=click.IntRange(0, 99), help="Processes that hold the clients.")
 @click.option("--schedule", default="", help="Replay the faults of this schedule.json instead of planning them.")
 @click.option("--reads", type=click.Choice(["linearizable", "serializable"]), help="Same as --option reads=…")
 @click.option(
@@ -106,6 +107,7 @@ def _config(system: str, flags: dict[str, Any]) -> RunConfig:
         interval_s=flags["interval"],
         seed=secrets.randbelow(10**6) if flags["seed"] is None else flags["seed"],
         options=options,
+        client_processes=flags["client_processes"],
         schedule=flags["schedule"],
     )
 

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from harness.config import RunConfig
 from harness.errors import UsageError
 from harness.facets import Facet
-from harness.protocols import Backend, HasStatus, Node, NodeStatus, System
+from harness.hosts import Hosts
+from harness.protocols import Backend, ClientProcess, HasStatus, Node, NodeStatus, System
 
 STATUS_S: Final = 0.5
 READY_POLL_S: Final = 0.05
@@ -30,6 +32,8 @@ class Cluster:
         self.system = system
         self.names = names
         self.nodes: Mapping[str, Node] = {}
+        self.clients: Mapping[str, ClientProcess] = {}
+        self._hosts = Hosts()
 
     async def up(self, paths: Sequence[Path]) -> None:
         """Bring up the machines; every node can read `paths`, which System.install returned.
@@ -58,6 +62,20 @@ class Cluster:
         self.nodes = {}
         await self.backend.down()
 
+    async def start_clients(self, count: int, config: RunConfig) -> None:
+        """Let the facets that are asked for from now on live in `count` processes of their own.
+
+        Raises:
+            ClusterError: one does not start.
+        """
+        await self._hosts.start(count, config, list(self.nodes.values()))
+        self.clients = self._hosts.hosts
+
+    async def end_clients(self) -> None:
+        """End these processes."""
+        self.clients = {}
+        await self._hosts.end()
+
     def facet(self, name: str, node: str, options: Mapping[str, Any]) -> Facet:
         """Return an unopened facet of a node.
 
@@ -69,7 +87,7 @@ class Cluster:
         except KeyError:
             known = ", ".join(self.system.facets) or "none"
             raise UsageError(f"{self.system.name} has no facet {name!r}", f"its facets: {known}") from None
-        return make(self.nodes[node], options)
+        return self._hosts.facet(name, node) if self.clients else make(self.nodes[node], options)
 
     async def restart(self, name: str) -> None:
         """Start the server of a node again, with its data."""

@@ -23,6 +23,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         op_timeout_s: an operation that takes longer is `info`.
         interval_s: mean time from one fault to the next.
         options: of the workload and its facet, such as {"reads": "serializable"}, and of the system ({"bug": …}).
+        client_processes: how many processes hold the clients; 0 is the harness's own, unless clients are frozen.
         schedule: a file with a schedule to replay instead of planning one; "" plans one from the seed.
     """
 
@@ -39,6 +40,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     interval_s: float = 6.0
     seed: int = 0
     options: dict[str, Any] = {}
+    client_processes: int = 0
     schedule: str = ""
 
     def command(self) -> str:
@@ -52,6 +54,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         words += ["--interval", f"{self.interval_s:.15g}", "--seed", str(self.seed)]
         if self.backend:
             words += ["--backend", self.backend]
+        if self.client_processes:
+            words += ["--client-processes", str(self.client_processes)]
         if self.schedule:
             words += ["--schedule", self.schedule]
         for option, value in self.options.items():

@@ -270,14 +270,32 @@ class HasStatus(Protocol):
 # --- faults and checkers -----------------------------------------------------------------------------------------
 
 
+class ClientProcess(Protocol):
+    """A process of the harness that holds clients.
+
+    Attributes:
+        name: c1, c2, …
+    """
+
+    name: str
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; one that is gone gets none."""
+
+    def state(self) -> str:
+        """Return running, paused or dead."""
+
+
 class Cluster(Protocol):
-    """What a fault acts on: the nodes of a running cluster.
+    """What a fault acts on: the nodes of a running cluster, and who talks to them.
 
     Attributes:
         nodes: by name, in order.
+        clients: the processes that hold clients, by name; none where clients live in the harness's own.
     """
 
     nodes: Mapping[str, Node]
+    clients: Mapping[str, ClientProcess]
 
     async def leader(self) -> str | None:
         """Return the name of the node that most nodes take for the leader in the newest term, if any answers."""
@@ -319,6 +337,6 @@ class Checker(Protocol):
 
 
 __all__ = [
-    "Backend", "Checker", "Client", "Clock", "Cluster", "FacetFactory", "Fault", "HasStatus", "Node",
+    "Backend", "Checker", "Client", "ClientProcess", "Clock", "Cluster", "FacetFactory", "Fault", "HasStatus", "Node",
     "NodeStatus", "Probe", "Reading", "System", "Unavailable",
 ]  # fmt: skip

@@ -36,6 +36,7 @@ STATUS_POLL_S: Final = 0.25
 PROGRESS_S: Final = 1.0
 RECOVER_S: Final = 20.0
 FINAL_S: Final = 15.0
+CLIENT_PROCESSES: Final = 4
 LOG_BYTES: Final = 8 << 20
 TAIL_BYTES: Final = 16 << 10
 
@@ -138,6 +139,7 @@ class Run:
 
     async def _drive(self, recorder: Recorder) -> list[str]:
         config, cluster = self.config, self.cluster
+        await cluster.start_clients(self._client_processes(), config)
         random = Random(config.seed)  # noqa: S311 - reproducible, not secret
         # without faults there is no nemesis, and its worker would only be waited for
         faults = nemesis.Nemesis(cluster) if self.schedule.steps else None
@@ -161,6 +163,12 @@ class Run:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
             await drive.close()
+            await cluster.end_clients()
+
+    def _client_processes(self) -> int:
+        """Return how many were asked for; clients that are to be frozen need some in any case."""
+        frozen = any(step.kind == "freeze" for step in self.schedule.steps)
+        return self.config.client_processes or frozen * CLIENT_PROCESSES
 
     def _main(self) -> Generator:
         config = self.config

@@ -109,8 +109,8 @@ def plan(config: RunConfig) -> Schedule:
     return schedules.plan(config.nemesis, names, config.time_limit_s, config.interval_s, random)
 
 
-def check_faults(schedule: Schedule, backend: Backend) -> None:
-    """Hold the faults to what the backend's nodes can have.
+def check_faults(schedule: Schedule, config: RunConfig, backend: Backend) -> None:
+    """Hold the faults, and where clients live, to what the backend can do.
 
     Raises:
         UsageError: one is not possible there.
@@ -119,6 +119,9 @@ def check_faults(schedule: Schedule, backend: Backend) -> None:
         if kind in backend.lacks:
             hint = f"leave {kind} out of --nemesis, or use another system or --backend"
             raise UsageError(f"no {kind} on the backend {backend.name}: {backend.lacks[kind]}", hint)
+    if config.client_processes and "freeze" in backend.lacks:
+        hint = "leave --client-processes out, or use another system or --backend"
+        raise UsageError(f"no client processes with the backend {backend.name}: {backend.lacks['freeze']}", hint)
 
 
 def node_names(config: RunConfig) -> list[str]:
@@ -136,7 +139,7 @@ def run(config: RunConfig, store: Path, observer: Observer) -> tuple[Result, boo
     workload = workloads.find(config.workload)(config.options)
     check_options(config, workload)
     session = Session.open(config, observer)
-    check_faults(schedule, session.backend)
+    check_faults(schedule, config, session.backend)
     config = session.fill(config)
 
     async def whole() -> tuple[Result, bool]:

@@ -121,7 +121,7 @@ class StandingCluster:
         config = self._session.fill(config)
         workload, schedule = workloads.find(config.workload)(config.options), plan(config)
         check_options(config, workload)
-        check_faults(schedule, self.backend)
+        check_faults(schedule, config, self.backend)
         self._renew(config, config.options)
 
         async def whole() -> tuple[Result, bool]:

@@ -11,7 +11,7 @@ import msgspec
 
 from harness.errors import UsageError
 from harness.protocols import Cluster, Fault
-from nemesis import clock, kill, partition, pause
+from nemesis import clock, freeze, kill, partition, pause
 from nemesis.targets import Params
 
 
@@ -107,6 +107,14 @@ FAMILIES: dict[str, Family] = {
             clock.ClockParams,
             clock.choose,
             clock.Skew,
+        ),
+        Family(
+            "freeze",
+            "stops client processes with SIGSTOP and lets them go on: one, half, all",
+            1,
+            freeze.FreezeParams,
+            freeze.choose,
+            freeze.Freeze,
         ),
     )
 }

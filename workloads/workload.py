@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from harness.facets import Facet
 from harness.generator import Generator
@@ -42,6 +42,14 @@ WorkloadFactory = Callable[[Mapping[str, Any]], Workload]
 """Makes a workload from the run's options. Raises UsageError for an option's wrong value."""
 
 
+@runtime_checkable
+class Freezable(Protocol):
+    """A facet in a client process of its own."""
+
+    async def alive(self) -> None:
+        """Return as soon as that process runs."""
+
+
 class FacetClient:
     """A client whose calls are methods of one facet: the base of the workloads' clients."""
 
@@ -51,6 +59,15 @@ class FacetClient:
     async def open(self) -> None:
         """Open the facet."""
         await self._facet.open()
+
+    async def alive(self) -> None:
+        """Return at once, unless the process that holds this client is frozen: then as soon as it goes on.
+
+        A client that believes something, such as that it holds a lock, waits for this before it acts on it: thereby
+        it can freeze in between, as a program of its own could.
+        """
+        if isinstance(self._facet, Freezable):
+            await self._facet.alive()
 
     async def close(self) -> None:
         """Close the facet."""

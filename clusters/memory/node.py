@@ -17,6 +17,7 @@ NODES_MAX = 254
 """As many addresses as 192.0.2.0/24 has, the network that is set aside for examples."""
 
 NO_CLOCK = "nodes in memory have no clock of their own"
+NO_CLIENTS = "its nodes live in the harness's own process, where clients of another one do not reach them"
 
 
 class Network:
@@ -161,7 +162,7 @@ class MemoryBackend:
     """
 
     name = "memory"
-    lacks: Mapping[str, str] = {"clock": NO_CLOCK}
+    lacks: Mapping[str, str] = {"clock": NO_CLOCK, "freeze": NO_CLIENTS}
 
     def __init__(self, run_id: str) -> None:
         self._network = Network()

@@ -124,6 +124,17 @@ def test_the_positive_control_is_invalid(tmp_path: Path, backend_name: str) -> N
     kingslayer(tmp_path, "check", "store/latest/history.jsonl", "--model", "cas-register", code=1)
 
 
+@pytest.mark.netns
+def test_clients_are_frozen_and_go_on(tmp_path: Path) -> None:
+    """Clients in processes of their own stop and go on, measured; what they saw is valid, and none of them is left."""
+    words = ["run", "etcd", "--backend", "netns", "--nemesis", "freeze", "--time-limit", "8", "--interval", "3"]
+    summary = json.loads(kingslayer(tmp_path, *words, "--seed", "7", "--json").stdout)
+    assert (summary["verdict"], summary["faults"]) == ("valid", [{"kind": "freeze", "verified": True}] * 2)
+    history = latest(tmp_path).history()
+    injected = [event.value for event in history.events if event.f == "inject" and event.type == "ok"]
+    assert {state for value in injected for state in value["evidence"]["states"].values()} == {"paused"}
+
+
 @pytest.mark.docker
 def test_kill_9_leaves_nothing_in_containers(tmp_path: Path) -> None:
     """After a kill -9 in a fault no server or rule is left within 5 s, the history checks, and clean does the rest."""
