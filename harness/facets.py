@@ -47,11 +47,13 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
         key: the lock's name.
         id: what the service knows this grant by (any JSON); no two grants share it.
         token: fencing token, a number that grows with each grant of the key; None where the system has none.
+        ttl_s: the time to live that the service gave; None: the one that was asked for.
     """
 
     key: str
     id: Any
     token: int | None = None
+    ttl_s: float | None = None
 
 
 class Lock(Facet, Protocol):
@@ -64,7 +66,7 @@ class Lock(Facet, Protocol):
         """Take the lock if it is free.
 
         Raises:
-            Definite: another one holds it.
+            Definite: another one holds it; `observed` is {"token": …} of its grant, where the system tells it.
         """
 
     async def extend(self, grant: Grant, ttl_s: float) -> bool:
