@@ -58,6 +58,9 @@ def _names(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
 @click.option("--seed", type=int, help="Of all random choices; one is drawn and shown otherwise.")
 @click.option("--backend", default="", help="docker, netns or memory; the first that works otherwise.")
 @click.option("--schedule", default="", help="Replay the faults of this schedule.json instead of planning them.")
+@click.option(
+    "--facet", "facets", multiple=True, callback=_pairs, metavar="NAME=VARIETY", help="Such as lock=recipe, of etcd."
+)
 @click.option("--reads", type=click.Choice(["linearizable", "serializable"]), help="Same as --option reads=…")
 @click.option(
     "--option", "options", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="Of workload or system."
@@ -101,6 +104,7 @@ def _config(system: str, flags: dict[str, Any]) -> RunConfig:
         op_timeout_s=flags["op_timeout"],
         interval_s=flags["interval"],
         seed=secrets.randbelow(10**6) if flags["seed"] is None else flags["seed"],
+        facets=flags["facets"],
         options=options,
         schedule=flags["schedule"],
     )

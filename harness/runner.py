@@ -186,7 +186,9 @@ class Run:
         return [f"{name} did not serve within {RECOVER_S:g} s after the last heal" for name in late]
 
     def _client(self, node: str) -> Client:
-        return self.workload.client(self.cluster.facet(self.workload.facet, node, self.config.options))
+        return self.workload.client(
+            self.cluster.facet(self.config.facet(self.workload.facet), node, self.config.options)
+        )
 
     async def _watch(self, name: str, recorder: Recorder) -> None:
         """Record what a node says of itself, all the time."""

@@ -25,7 +25,7 @@ from harness.protocols import Checker, Client
 from workloads.guarded import Guarded
 from workloads.workload import FacetClient
 
-KEYS: Final = 4
+KEYS: Final = 6
 TTL_S: Final = 3.0
 """The longest time to live; the others are two thirds and one third of it."""
 
@@ -122,7 +122,7 @@ def _now_s() -> float:
 
 
 class LockWorkload:
-    """Clients take one of KEYS locks, hold it in one of five ways, and go on to the next.
+    """Clients take one of KEYS locks, mostly for a short TTL, hold it in one of five ways, and go on to the next.
 
     Args:
         options: ttl_s, the longest time to live in seconds.
@@ -158,10 +158,10 @@ class LockWorkload:
         return (MutualExclusion(), HonestLocks(late_s=self._late_s))
 
     def _process(self, random: Random) -> Script:
-        ways = (self._short, self._extended, self._outlived, self._frozen, self._left)
+        ways = (self._short,) * 4 + (self._extended, self._outlived, self._left) + (self._frozen,) * 2
         while True:
             key = random.choice(self._keys)
-            ttl_s = round(self._ttl_s * random.choice((1, 2, 3)) / 3, 3)
+            ttl_s = round(self._ttl_s * random.choice((1, 1, 2, 3)) / 3, 3)
             f = "try_acquire" if random.random() < 0.7 else "acquire"
             if (yield Call(f, key, {"ttl_s": ttl_s})) == "ok":
                 yield from random.choice(ways)(random, key, ttl_s)
@@ -172,7 +172,7 @@ class LockWorkload:
         """Hold for less than the TTL."""
         for _ in range(random.randint(1, 4)):
             yield Call("write", key)
-            yield random.uniform(0, ttl_s / 4)
+            yield random.uniform(0, ttl_s / 8)
             yield Call(random.choice(("is_held", "extend", "write")), key)
         yield Call("release", key)
 
