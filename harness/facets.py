@@ -8,7 +8,7 @@ freezes really falls silent. Times to live are in seconds, of the clock that the
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -102,7 +102,7 @@ class Election(Facet, Protocol):
     """Facet "election": candidates campaign, one leads, observers are told."""
 
     async def campaign(self, election: str, candidate: str, ttl_s: float) -> Leadership:
-        """Wait until `candidate` leads; it stays a leader while it renews within `ttl_s`."""
+        """Wait until `candidate` leads, in a term greater than any before; it leads while it renews within `ttl_s`."""
 
     async def renew(self, election: str, leadership: Leadership) -> bool:
         """Keep the leadership alive; False: the service says that it has ended."""
@@ -111,10 +111,10 @@ class Election(Facet, Protocol):
         """Step down; False: the service says that the leadership had ended already."""
 
     async def leader(self, election: str) -> Leadership | None:
-        """Return who leads now."""
+        """Return who leads now; linearizable."""
 
-    def watch(self, election: str) -> AsyncIterator[ElectionEvent]:
-        """Yield who leads now, and every change from then on."""
+    def watch(self, election: str) -> AsyncGenerator[ElectionEvent, None]:
+        """Yield who leads now, and changes from then on, in their order; one that was brief may be left out."""
 
 
 class Leases(Facet, Protocol):

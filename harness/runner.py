@@ -15,6 +15,7 @@ from typing import Final, Protocol
 import msgspec
 
 import nemesis
+from checkers import of_every_run
 from harness import store as files
 from harness.cluster import Cluster
 from harness.config import RunConfig, RunRecord, Schedule
@@ -229,7 +230,7 @@ def finish(
     parse_s = time.perf_counter() - start
     summary = judge(
         history,
-        workload.checkers(),
+        (*workload.checkers(), *of_every_run()),
         remarks=remarks,
         parse_s=parse_s,
         seed=record.config.seed if record else None,

@@ -205,6 +205,7 @@ class Etcd:
             term=raft.term,
             leader=self._names.get(raft.lead),
             revision=raft.applied,
+            atomic=True,
         )
 
     async def _wait(self, node: Node, reached: Callable[[Node], Awaitable[bool]], what: str, timeout_s: float) -> None:

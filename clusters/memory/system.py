@@ -9,6 +9,7 @@ from random import Random
 from typing import Any, ClassVar, Final
 
 from clusters.memory.bugs import BUGS, summary
+from clusters.memory.elections import Elections, MemoryElection
 from clusters.memory.locks import Locks, MemoryLock
 from clusters.memory.node import MemoryNode
 from clusters.memory.register import MemoryRegister
@@ -23,6 +24,7 @@ ARGV = ("memory-register",)
 PARTS: Final[Mapping[str, tuple[Any, Any]]] = {
     "register": (Replicas, MemoryRegister),
     "lock": (Locks, MemoryLock),
+    "election": (Elections, MemoryElection),
 }
 """Of each facet what keeps its state, made as state(replicas), and its client, made as client(state, replica).
 

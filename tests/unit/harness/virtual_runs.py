@@ -9,6 +9,7 @@ import virtual_time
 from silent import Silent
 
 import workloads
+from checkers import of_every_run
 from harness.cluster import Cluster
 from harness.config import RunConfig
 from harness.history import History
@@ -45,4 +46,4 @@ def run(config: RunConfig, folder: Path) -> tuple[Summary, History]:
 
     virtual_time.run(drive())
     history = History.load(path)
-    return judge(history, workload.checkers(), seed=config.seed), history
+    return judge(history, (*workload.checkers(), *of_every_run()), seed=config.seed), history
