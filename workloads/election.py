@@ -24,7 +24,7 @@ from harness.protocols import Checker, Client
 from workloads.guarded import Guarded
 from workloads.workload import FacetClient
 
-ELECTIONS: Final = 3
+ELECTIONS: Final = 6
 TTL_S: Final = 2.0
 WATCH_SHARE: Final = 0.25
 """How long a watch is, in times to live: less than an operation may take."""
@@ -155,7 +155,7 @@ class ElectionWorkload:
         return Call("campaign", key, {"id": f"c{next(self._candidates)}", "ttl_s": self._ttl_s})
 
     def _process(self, random: Random) -> Script:
-        ways = (self._brief, self._renewing, self._outlived, self._frozen, self._silent)
+        ways = (self._brief, self._brief, self._renewing, self._outlived, self._frozen, self._silent)
         while True:
             key = random.choice(self._keys)
             if random.random() < OBSERVERS:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
 
 import grpc.aio
 
@@ -29,6 +29,7 @@ CHANNEL_OPTIONS: Final = (
 )
 
 Method = Callable[[bytes], Awaitable[bytes]]
+Stream = Callable[[AsyncIterator[bytes]], Any]
 
 
 class Connection:
@@ -76,6 +77,29 @@ async def effect(method: Method, request: bytes) -> bytes:
         return await method(request)
     except grpc.aio.AioRpcError as error:
         raise outcome(error) from None
+
+
+async def exchange(method: Stream, request: bytes) -> bytes:
+    """Send a request that has an effect, once, as the only one of a stream; return the first reply.
+
+    Raises:
+        Definite: it certainly had none, and never will.
+        Indefinite: any other error.
+    """
+    call = method(_only(request))
+    try:
+        reply = await call.read()
+    except grpc.aio.AioRpcError as error:
+        raise outcome(error) from None
+    finally:
+        call.cancel()
+    if not isinstance(reply, bytes):
+        raise Indefinite("the stream ended without a reply")
+    return reply
+
+
+async def _only(request: bytes) -> AsyncIterator[bytes]:
+    yield request
 
 
 async def look(method: Method, request: bytes) -> bytes:

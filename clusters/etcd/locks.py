@@ -10,20 +10,17 @@ from __future__ import annotations
 import asyncio
 import math
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from typing import Final
 
 import grpc.aio
 
 from clusters.etcd import lock_wire, wire
-from clusters.etcd.connection import Connection, Method, effect, look, outcome
+from clusters.etcd.connection import Connection, Method, Stream, effect, exchange, look
 from harness.errors import Definite, Indefinite
 from harness.facets import Grant
 
 POLL_S: Final = 0.05
 """How often a waiting acquire of the recipe looks again."""
-
-Stream = Callable[[AsyncIterator[bytes]], Any]
 
 
 class EtcdLock(Connection):
@@ -54,15 +51,7 @@ class EtcdLock(Connection):
         """
         if grant.ttl_s is not None and ttl_s > grant.ttl_s:
             raise Definite(f"etcd renews this lease for the {grant.ttl_s:g} s that it was granted for, and no longer")
-        call = self._keep_alive(_only(lock_wire.keep_alive_request(grant.id["lease"])))
-        try:
-            reply = await call.read()
-        except grpc.aio.AioRpcError as error:
-            raise outcome(error) from None
-        finally:
-            call.cancel()
-        if not isinstance(reply, bytes):
-            raise Indefinite("the stream ended without a reply")
+        reply = await exchange(self._keep_alive, lock_wire.keep_alive_request(grant.id["lease"]))
         return lock_wire.lease_reply(reply)[1] > 0
 
     async def is_held(self, grant: Grant) -> bool:
@@ -141,8 +130,3 @@ def _name(key: str) -> bytes:
 def _key(grant: Grant) -> bytes:
     name: str = grant.id["key"]
     return name.encode()
-
-
-async def _only(request: bytes) -> AsyncIterator[bytes]:
-    """Yield the one message of a stream."""
-    yield request

@@ -101,6 +101,19 @@ def lock_recipe(node: Node, options: Mapping[str, Any]) -> Facet:
     return found
 
 
+def election(node: Node, options: Mapping[str, Any]) -> Facet:
+    """Make the facet "election" on one node, by etcd's own election service.
+
+    Raises:
+        UsageError: grpcio is not installed.
+    """
+    try:
+        from clusters.etcd.elections import EtcdElection
+    except ImportError as error:
+        raise _no_client(error) from error
+    return EtcdElection(f"{node.ip}:{CLIENT_PORT}")
+
+
 def _locks() -> Any:
     try:
         from clusters.etcd import locks
@@ -134,13 +147,14 @@ class Etcd:
 
     name: ClassVar[str] = "etcd"
     backends: Sequence[str] = ("docker", "netns")
-    summary: ClassVar[str] = "etcd: key-value store on Raft; linearizable reads, transactions, leases, locks"
+    summary: ClassVar[str] = "etcd: key-value store on Raft; linearizable reads, transactions, leases, locks, elections"
     versions: ClassVar[tuple[str, ...]] = VERSIONS
     facets: ClassVar[Mapping[str, FacetFactory]] = {
         "register": register,
         "lock": lock,
         "lock=native": lock,
         "lock=recipe": lock_recipe,
+        "election": election,
     }
     logs: ClassVar[Sequence[str]] = (LOG,)
 
