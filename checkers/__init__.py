@@ -9,6 +9,7 @@ from checkers.linearizability import Linearizable
 from checkers.models import MODELS as _MODELS
 from checkers.models import Model, ModelOp, model, semaphore, semaphore_named
 from checkers.models_kv import KV
+from checkers.single_leader import SingleLeader
 from checkers.stats import Stats
 from harness.errors import UsageError
 from harness.protocols import Checker
@@ -18,6 +19,11 @@ MODELS: Final = {**_MODELS, KV.name: KV}
 
 MODEL_NAMES: Final = tuple(dict.fromkeys([*MODELS, "semaphore:N", *NEAR_LINEAR]))
 """What `checker_for` knows."""
+
+
+def of_every_run() -> tuple[Checker, ...]:
+    """Return the checkers of what the nodes themselves say: they judge every run, besides its workload's."""
+    return (SingleLeader(),)
 
 
 def linearizable(name: str, **limits: Any) -> Linearizable:
@@ -56,9 +62,11 @@ __all__ = [
     "Linearizable",
     "Model",
     "ModelOp",
+    "SingleLeader",
     "Stats",
     "checker_for",
     "linearizable",
     "model",
+    "of_every_run",
     "semaphore",
 ]

@@ -185,4 +185,4 @@ def checkers_of(source: Imported, model: str, record: RunRecord | None = None, *
     if record is None:
         known = ", ".join(checkers.MODEL_NAMES)
         raise UsageError("which model should the history be checked against?", f"give --model, one of {known}")
-    return workloads.find(record.config.workload)(record.config.options).checkers()
+    return (*workloads.find(record.config.workload)(record.config.options).checkers(), *checkers.of_every_run())

@@ -63,6 +63,9 @@ def _families(text: str) -> tuple[str, ...]:
 @click.option("--backend", default="", help="docker, netns or memory; the first that works otherwise.")
 @click.option("--client-processes", default=0, type=click.IntRange(0, 99), help="Processes that hold the clients.")
 @click.option("--schedule", default="", help="Replay the faults of this schedule.json instead of planning them.")
+@click.option(
+    "--facet", "facets", multiple=True, callback=_pairs, metavar="NAME=VARIETY", help="Such as lock=recipe, of etcd."
+)
 @click.option("--reads", type=click.Choice(["linearizable", "serializable"]), help="Same as --option reads=…")
 @click.option(
     "--option", "options", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="Of workload or system."
@@ -106,6 +109,7 @@ def _config(system: str, flags: dict[str, Any]) -> RunConfig:
         op_timeout_s=flags["op_timeout"],
         interval_s=flags["interval"],
         seed=secrets.randbelow(10**6) if flags["seed"] is None else flags["seed"],
+        facets=flags["facets"],
         options=options,
         client_processes=flags["client_processes"],
         schedule=flags["schedule"],

@@ -22,6 +22,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         rate: operations a second in all; 0 is as fast as the system answers.
         op_timeout_s: an operation that takes longer is `info`.
         interval_s: mean time from one fault to the next.
+        facets: which variety of a facet is used, by the facet's name, such as {"lock": "recipe"}; others are as the
+            system has them by default.
         options: of the workload and its facet, such as {"reads": "serializable"}, and of the system ({"bug": …}).
         client_processes: how many processes hold the clients; 0 is the harness's own, unless clients are frozen.
         schedule: a file with a schedule to replay instead of planning one; "" plans one from the seed.
@@ -39,9 +41,14 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     op_timeout_s: float = 1.0
     interval_s: float = 6.0
     seed: int = 0
+    facets: dict[str, str] = {}
     options: dict[str, Any] = {}
     client_processes: int = 0
     schedule: str = ""
+
+    def facet(self, name: str) -> str:
+        """Return the name below which a system offers the variety of a facet that was chosen: "lock=recipe"."""
+        return f"{name}={self.facets[name]}" if name in self.facets else name
 
     def command(self) -> str:
         """Return the command line that replays this run."""
@@ -58,6 +65,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
             words += ["--client-processes", str(self.client_processes)]
         if self.schedule:
             words += ["--schedule", self.schedule]
+        for facet, variety in self.facets.items():
+            words += ["--facet", f"{facet}={variety}"]
         for option, value in self.options.items():
             words += ["--option", f"{option}={value}"]
         return shlex.join(words)

@@ -8,7 +8,7 @@ freezes really falls silent. Times to live are in seconds, of the clock that the
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -47,11 +47,13 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
         key: the lock's name.
         id: what the service knows this grant by (any JSON); no two grants share it.
         token: fencing token, a number that grows with each grant of the key; None where the system has none.
+        ttl_s: the time to live that the service gave; None: the one that was asked for.
     """
 
     key: str
     id: Any
     token: int | None = None
+    ttl_s: float | None = None
 
 
 class Lock(Facet, Protocol):
@@ -64,7 +66,7 @@ class Lock(Facet, Protocol):
         """Take the lock if it is free.
 
         Raises:
-            Definite: another one holds it.
+            Definite: another one holds it; `observed` is {"token": …} of its grant, where the system tells it.
         """
 
     async def extend(self, grant: Grant, ttl_s: float) -> bool:
@@ -100,7 +102,7 @@ class Election(Facet, Protocol):
     """Facet "election": candidates campaign, one leads, observers are told."""
 
     async def campaign(self, election: str, candidate: str, ttl_s: float) -> Leadership:
-        """Wait until `candidate` leads; it stays a leader while it renews within `ttl_s`."""
+        """Wait until `candidate` leads, in a term greater than any before; it leads while it renews within `ttl_s`."""
 
     async def renew(self, election: str, leadership: Leadership) -> bool:
         """Keep the leadership alive; False: the service says that it has ended."""
@@ -109,10 +111,10 @@ class Election(Facet, Protocol):
         """Step down; False: the service says that the leadership had ended already."""
 
     async def leader(self, election: str) -> Leadership | None:
-        """Return who leads now."""
+        """Return who leads now; linearizable."""
 
-    def watch(self, election: str) -> AsyncIterator[ElectionEvent]:
-        """Yield who leads now, and every change from then on."""
+    def watch(self, election: str) -> AsyncGenerator[ElectionEvent, None]:
+        """Yield who leads now, and changes from then on, in their order; one that was brief may be left out."""
 
 
 class Leases(Facet, Protocol):

@@ -131,8 +131,13 @@ class History:
         Raises:
             HistoryError: an event of the nemesis does not tell which fault it is of.
         """
+        return tuple(_fault_windows([op for op in self.strangers if op.process == NEMESIS], self.source))
+
+    @cached_property
+    def strangers(self) -> tuple[Op, ...]:
+        """The events that are no client's: of the nemesis, of the nodes, of the run itself."""
         events = self.events.strangers() if isinstance(self.events, Lines) else self.events
-        return tuple(_fault_windows([op for op in events if op.process == NEMESIS], self.source))
+        return tuple(op for op in events if type(op.process) is not int)
 
     def fault_outcomes(self) -> tuple[FaultOutcome, ...]:
         """Whether each fault was verified."""

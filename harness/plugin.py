@@ -30,6 +30,7 @@ _OPTIONS: Final[dict[str, tuple[str, str | None, str]]] = {
     "cluster": ("N", None, "nodes of the cluster to bring up; without it, tests that want a cluster are skipped"),
     "cluster-system": ("NAME", "etcd", "system to test: etcd, etcd:3.5.1, or module:Class of your own"),
     "cluster-backend": ("NAME", "", "docker, netns or memory; the first that works otherwise"),
+    "cluster-facet": ("NAMES", None, "varieties of facets, such as lock=recipe of etcd, by commas"),
     "cluster-nemesis": ("NAMES", None, "families of faults, such as partition,kill; none is without faults"),
     "cluster-time-limit": ("S", "10", "seconds of load of a run"),
     "cluster-seed": ("N", None, "of all random choices; one is drawn and shown otherwise"),

@@ -207,12 +207,16 @@ class NodeStatus(msgspec.Struct, frozen=True, omit_defaults=True):
         term: the system's word for it apart, a number that grows with each election.
         leader: name of the node that it takes for the leader, None where it knows of none.
         revision: applied index or revision, where the system has one.
+        atomic: role, term and leader are of one moment, and the term never goes back while the server lives. Only
+            such a status is held against a system: a role of now beside the term of a moment ago would show a second
+            leader where there was none.
     """
 
     role: str
     term: int | None = None
     leader: str | None = None
     revision: int | None = None
+    atomic: bool = False
 
 
 class System(Protocol):

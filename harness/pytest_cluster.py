@@ -238,6 +238,21 @@ def families(nemesis: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in map(str.strip, names) if name and name != "none"))
 
 
+def varieties(text: str) -> dict[str, str]:
+    """Return the varieties of facets that "lock=recipe,election=native" names.
+
+    Raises:
+        UsageError: a part of it is not NAME=VARIETY.
+    """
+    found = {}
+    for word in filter(None, map(str.strip, text.split(","))):
+        name, equals, variety = word.partition("=")
+        if not (name and equals and variety):
+            raise UsageError(f"--cluster-facet={text}: {word!r} is not NAME=VARIETY", "such as lock=recipe")
+        found[name] = variety
+    return found
+
+
 def open_session(values: Mapping[str, str | None]) -> ClusterSession:
     """Choose system and backend, and prepare this process; machines come later.
 
@@ -258,7 +273,9 @@ def open_session(values: Mapping[str, str | None]) -> ClusterSession:
         raise pytest.UsageError(str(error)) from None
     chosen = values["cluster-nemesis"]
     given = [
-        f"--{name}={value}" for name in ("cluster-nemesis", "cluster-time-limit") if (value := values[name]) is not None
+        f"--{name}={value}"
+        for name in ("cluster-facet", "cluster-nemesis", "cluster-time-limit")
+        if (value := values[name]) is not None
     ]
     return ClusterSession(
         session, config, Path(str(values["cluster-store"])), given, None if chosen is None else config.nemesis
@@ -274,6 +291,7 @@ def _config(values: Mapping[str, str | None]) -> RunConfig:
         nodes=_number("cluster", values["cluster"], int, 1),
         backend=values["cluster-backend"] or "",
         nemesis=families(values["cluster-nemesis"] or ""),
+        facets=varieties(values["cluster-facet"] or ""),
         time_limit_s=_number("cluster-time-limit", values["cluster-time-limit"], float, 0.1),
         seed=secrets.randbelow(10**6) if seed is None else _number("cluster-seed", seed, int, 0),
     )

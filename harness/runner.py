@@ -15,6 +15,7 @@ from typing import Final, Protocol
 import msgspec
 
 import nemesis
+from checkers import of_every_run
 from harness import store as files
 from harness.cluster import Cluster
 from harness.config import RunConfig, RunRecord, Schedule
@@ -194,7 +195,9 @@ class Run:
         return [f"{name} did not serve within {RECOVER_S:g} s after the last heal" for name in late]
 
     def _client(self, node: str) -> Client:
-        return self.workload.client(self.cluster.facet(self.workload.facet, node, self.config.options))
+        return self.workload.client(
+            self.cluster.facet(self.config.facet(self.workload.facet), node, self.config.options)
+        )
 
     async def _watch(self, name: str, recorder: Recorder) -> None:
         """Record what a node says of itself, all the time."""
@@ -235,7 +238,7 @@ def finish(
     parse_s = time.perf_counter() - start
     summary = judge(
         history,
-        workload.checkers(),
+        (*workload.checkers(), *of_every_run()),
         remarks=remarks,
         parse_s=parse_s,
         seed=record.config.seed if record else None,

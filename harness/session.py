@@ -96,6 +96,18 @@ def check_options(config: RunConfig, workload: workloads.Workload) -> None:
             raise UsageError(f"{name}={value} is not possible", f"choose one of {', '.join(known[name])}")
 
 
+def check_facets(config: RunConfig, workload: workloads.Workload, system: System) -> None:
+    """Hold the facets to what the system has, before anything is started.
+
+    Raises:
+        UsageError: the system does not have the workload's facet, or none of the varieties that were chosen.
+    """
+    for name in (workload.facet, *config.facets):
+        if config.facet(name) not in system.facets:
+            known = ", ".join(system.facets) or "none"
+            raise UsageError(f"{system.name} has no facet {config.facet(name)!r}", f"its facets: {known}")
+
+
 def plan(config: RunConfig) -> Schedule:
     """Return the faults of a run: those of --schedule, or planned from the seed.
 
@@ -140,6 +152,7 @@ def run(config: RunConfig, store: Path, observer: Observer) -> tuple[Result, boo
     check_options(config, workload)
     session = Session.open(config, observer)
     check_faults(schedule, config, session.backend)
+    check_facets(config, workload, session.system)
     config = session.fill(config)
 
     async def whole() -> tuple[Result, bool]:

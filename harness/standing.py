@@ -21,7 +21,7 @@ from harness.interrupt import stop_on_signals
 from harness.protocols import Backend, Node, System
 from harness.registry import find_system
 from harness.runner import Observer, Result, Run
-from harness.session import Session, check_faults, check_options, node_names, plan
+from harness.session import Session, check_facets, check_faults, check_options, node_names, plan
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ class StandingCluster:
         Raises:
             UsageError: the system has no such facet.
         """
-        return self._cluster.facet(name, node, options)
+        return self._cluster.facet(self._config.facet(name), node, options)
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Await `work` on the cluster's event loop, such as `cluster.nodes["n1"].state()`."""
@@ -122,6 +122,7 @@ class StandingCluster:
         workload, schedule = workloads.find(config.workload)(config.options), plan(config)
         check_options(config, workload)
         check_faults(schedule, config, self.backend)
+        check_facets(config, workload, self.system)
         self._renew(config, config.options)
 
         async def whole() -> tuple[Result, bool]:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.errors import UsageError
+from workloads.election import ElectionWorkload
+from workloads.lock import LockWorkload
 from workloads.register import RegisterWorkload
 from workloads.workload import Workload, WorkloadFactory
 
-WORKLOADS: Mapping[str, WorkloadFactory] = {"register": RegisterWorkload}
+WORKLOADS: Mapping[str, WorkloadFactory] = {
+    "register": RegisterWorkload,
+    "lock": LockWorkload,
+    "election": ElectionWorkload,
+}
 
 
 def find(name: str) -> WorkloadFactory:
@@ -24,4 +30,12 @@ def find(name: str) -> WorkloadFactory:
         raise UsageError(f"unknown workload {name!r}", f"known workloads: {known}") from None
 
 
-__all__ = ["WORKLOADS", "RegisterWorkload", "Workload", "WorkloadFactory", "find"]
+__all__ = [
+    "WORKLOADS",
+    "ElectionWorkload",
+    "LockWorkload",
+    "RegisterWorkload",
+    "Workload",
+    "WorkloadFactory",
+    "find",
+]

@@ -53,6 +53,12 @@ DEFINITE: Final = (
         "etcdserver: key is not provided",
         "the key-value server checks the request before it handles it",
     ),
+    Refusal(
+        "NOT_FOUND",
+        "etcdserver: requested lease not found",
+        "a put with a lease, alone or in a transaction, is checked for it when it is applied, before anything is "
+        "written, and each request is applied once",
+    ),
 )
 
 

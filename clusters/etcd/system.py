@@ -77,8 +77,53 @@ def register(node: Node, options: Mapping[str, Any]) -> Facet:
     try:
         from clusters.etcd.client import EtcdRegister  # grpc is heavy: only who talks to etcd pays for it
     except ImportError as error:
-        raise UsageError(f"the client of etcd cannot be loaded: {error}", "pip install 'kingslayer[etcd]'") from error
+        raise _no_client(error) from error
     return EtcdRegister(f"{node.ip}:{CLIENT_PORT}", serializable=serializable)
+
+
+def lock(node: Node, options: Mapping[str, Any]) -> Facet:
+    """Make the facet "lock" on one node, by etcd's own lock service.
+
+    Raises:
+        UsageError: grpcio is not installed.
+    """
+    found: Facet = _locks().EtcdLockService(f"{node.ip}:{CLIENT_PORT}")
+    return found
+
+
+def lock_recipe(node: Node, options: Mapping[str, Any]) -> Facet:
+    """Make the facet "lock" on one node, by a lease and a transaction.
+
+    Raises:
+        UsageError: grpcio is not installed.
+    """
+    found: Facet = _locks().EtcdLockRecipe(f"{node.ip}:{CLIENT_PORT}")
+    return found
+
+
+def election(node: Node, options: Mapping[str, Any]) -> Facet:
+    """Make the facet "election" on one node, by etcd's own election service.
+
+    Raises:
+        UsageError: grpcio is not installed.
+    """
+    try:
+        from clusters.etcd.elections import EtcdElection
+    except ImportError as error:
+        raise _no_client(error) from error
+    return EtcdElection(f"{node.ip}:{CLIENT_PORT}")
+
+
+def _locks() -> Any:
+    try:
+        from clusters.etcd import locks
+    except ImportError as error:
+        raise _no_client(error) from error
+    return locks
+
+
+def _no_client(error: ImportError) -> UsageError:
+    return UsageError(f"the client of etcd cannot be loaded: {error}", "pip install 'kingslayer[etcd]'")
 
 
 def _reads(options: Mapping[str, Any]) -> str:
@@ -102,9 +147,15 @@ class Etcd:
 
     name: ClassVar[str] = "etcd"
     backends: Sequence[str] = ("docker", "netns")
-    summary: ClassVar[str] = "etcd: key-value store on Raft; linearizable reads, transactions"
+    summary: ClassVar[str] = "etcd: key-value store on Raft; linearizable reads, transactions, leases, locks, elections"
     versions: ClassVar[tuple[str, ...]] = VERSIONS
-    facets: ClassVar[Mapping[str, FacetFactory]] = {"register": register}
+    facets: ClassVar[Mapping[str, FacetFactory]] = {
+        "register": register,
+        "lock": lock,
+        "lock=native": lock,
+        "lock=recipe": lock_recipe,
+        "election": election,
+    }
     logs: ClassVar[Sequence[str]] = (LOG,)
 
     def __init__(self, version: str = "", options: Mapping[str, Any] = {}) -> None:
@@ -168,6 +219,7 @@ class Etcd:
             term=raft.term,
             leader=self._names.get(raft.lead),
             revision=raft.applied,
+            atomic=True,
         )
 
     async def _wait(self, node: Node, reached: Callable[[Node], Awaitable[bool]], what: str, timeout_s: float) -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from clusters.memory.election_bugs import ELECTION_BUGS, STATUS_BUGS
+from clusters.memory.lock_bugs import LOCK_BUGS
 from clusters.memory.register_bugs import REGISTER_BUGS
 
-BUGS: Final[Mapping[str, type]] = {**REGISTER_BUGS}
+BUGS: Final[Mapping[str, type]] = {**REGISTER_BUGS, **LOCK_BUGS, **ELECTION_BUGS, **STATUS_BUGS}
 
 
 def summary(bug: type) -> str:

@@ -9,7 +9,7 @@ node, there is one group at a time, and its leader's copy holds every write that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from random import Random
 from typing import Any
 
@@ -59,7 +59,7 @@ class Replica:
 
     def status(self) -> NodeStatus:
         revision = self.group.revision if self.group else self.revision
-        return NodeStatus(role=self.role, term=self.term, leader=self.leader, revision=revision)
+        return NodeStatus(role=self.role, term=self.term, leader=self.leader, revision=revision, atomic=True)
 
 
 class Replicas:
@@ -80,6 +80,11 @@ class Replicas:
 
     def __getitem__(self, name: str) -> Replica:
         return self._replicas[name]
+
+    @property
+    def all(self) -> Collection[Replica]:
+        """Every node's replica."""
+        return self._replicas.values()
 
     def read(self, replica: Replica, key: Any) -> Any:
         """Return the value; the replica must be in a group, here and below."""
@@ -102,9 +107,9 @@ class Replicas:
 
     def regroup(self) -> None:
         """Form the groups anew, after a change of links or nodes."""
-        for replica in self._replicas.values():
+        for replica in self.all:
             replica.leave()
-        free = [replica for replica in self._replicas.values() if replica.node.running]
+        free = [replica for replica in self.all if replica.node.running]
         leaders = [replica for replica in free if replica.role == "leader"]
         for leader in sorted(leaders, key=lambda replica: -replica.term):
             if leader.group is None:

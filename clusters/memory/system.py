@@ -9,6 +9,8 @@ from random import Random
 from typing import Any, ClassVar, Final
 
 from clusters.memory.bugs import BUGS, summary
+from clusters.memory.elections import Elections, MemoryElection
+from clusters.memory.locks import Locks, MemoryLock
 from clusters.memory.node import MemoryNode
 from clusters.memory.register import MemoryRegister
 from clusters.memory.replicas import Replica, Replicas
@@ -19,7 +21,11 @@ from harness.protocols import FacetFactory, Node, NodeStatus
 ARGV = ("memory-register",)
 """What the nodes' logs show as the command."""
 
-PARTS: Final[Mapping[str, tuple[Any, Any]]] = {"register": (Replicas, MemoryRegister)}
+PARTS: Final[Mapping[str, tuple[Any, Any]]] = {
+    "register": (Replicas, MemoryRegister),
+    "lock": (Locks, MemoryLock),
+    "election": (Elections, MemoryElection),
+}
 """Of each facet what keeps its state, made as state(replicas), and its client, made as client(state, replica).
 
 The register's state is the replicas themselves; that of any other facet lives in them, below keys of its own.

@@ -13,11 +13,13 @@ is the barrier between phases, and no generator needs to see the events to know 
 from harness.generator.base import Context, Generator, Source, Wait, fork
 from harness.generator.composites import clients, mix, nemesis, on_keys, phases, repeat, then
 from harness.generator.leaves import calls, once, sequence, sleep, timeline
+from harness.generator.script import Script, script
 from harness.generator.wrappers import each_process, limit, stagger, time_limit, until_ok
 
 __all__ = [
     "Context",
     "Generator",
+    "Script",
     "Source",
     "Wait",
     "calls",
@@ -31,6 +33,7 @@ __all__ = [
     "once",
     "phases",
     "repeat",
+    "script",
     "sequence",
     "sleep",
     "stagger",

@@ -1,0 +1,63 @@
+"""Whole runs of elections in memory, in virtual time: each bug is found, the correct form is never accused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from virtual_runs import run
+
+from clusters.memory.election_bugs import ELECTION_BUGS, STATUS_BUGS
+from harness.config import RunConfig
+from harness.history import History
+from harness.verdict import Summary
+from workloads.election import ELECTIONS
+
+FAULTS = ("partition", "pause", "kill")
+
+
+def election(seed: int, folder: Path, **more: Any) -> tuple[Summary, History]:
+    """Ten seconds of elections; every second seed is under faults."""
+    usual: dict[str, Any] = {"workload": "election", "rate": 200.0, "nemesis": FAULTS * (seed % 2)}
+    usual |= {"time_limit_s": 10.0, "interval_s": 2.0, "options": {"ttl_s": "1"}}
+    return run(RunConfig(system="memory", seed=seed, **(usual | more)), folder)
+
+
+@pytest.mark.parametrize("bug", [name for name in ELECTION_BUGS if name != "leader-never-ends"])
+def test_each_bug_of_elections_is_found(bug: str, tmp_path: Path) -> None:
+    """One of four seeds is enough (measured: at least 15 of 20 find each)."""
+    found = (election(seed, tmp_path, options={"ttl_s": "1", "bug": bug})[0] for seed in range(4))
+    assert any(summary.verdict == "invalid" for summary in found)
+
+
+@pytest.mark.parametrize("bug", STATUS_BUGS)
+def test_each_bug_of_statuses_is_found_by_another_workload(bug: str, tmp_path: Path) -> None:
+    """What nodes say of their leader is checked in every run, such as one of registers."""
+    more: dict[str, Any] = {"workload": "register", "options": {"bug": bug}, "nemesis": ("partition",), "rate": 50.0}
+    found = [election(seed, tmp_path, **more)[0] for seed in range(6)]
+    kinds = {anomaly.kind for summary in found for anomaly in summary.anomalies if anomaly.checker == "single leader"}
+    assert {"two-nodes-lead": "two leaders in one term", "term-forgotten": "term went back"}[bug] in kinds
+
+
+def test_the_correct_form_is_never_accused(tmp_path: Path) -> None:
+    """Twenty seeds are valid (measured: a hundred), and leaders that froze are told apart from anomalies."""
+    found = [election(seed, tmp_path)[0] for seed in range(20)]
+    assert {(summary.verdict, summary.error) for summary in found} == {("valid", None)}
+    reasons = [reason for summary in found for reason in summary.reasons]
+    assert any(reason.startswith("unsafe but fenced: ") for reason in reasons)
+    assert not any(reason.startswith("unsafe: ") for reason in reasons)
+
+
+def test_everything_that_leaders_do_happens(tmp_path: Path) -> None:
+    """One run has every operation with success, refused renewals, and a leader in every election at the end."""
+    _, history = election(1, tmp_path)
+    ok = [op for op in history.events if type(op.process) is int and op.type == "ok"]
+    assert {op.f for op in ok} == {"campaign", "renew", "resign", "leader", "watch", "freeze", "write"}
+    assert {op.value["held"] for op in ok if op.f in ("renew", "resign")} == {True, False}
+    assert {op.value["fenced"] for op in ok if op.f == "write"} == {True, False}
+    assert {event["kind"] for op in ok if op.f == "watch" for event in op.value} == {"elected", "changed", "resigned"}
+    healed_ns = max(fault.end_ns or 0 for fault in history.faults)
+    assert {op.key for op in ok if op.f == "campaign" and op.time > healed_ns} == {
+        f"e{number}" for number in range(ELECTIONS)
+    }
