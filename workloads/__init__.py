@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from harness.errors import UsageError
 from workloads.register import RegisterWorkload
+from workloads.task_claim import TaskClaimWorkload
 from workloads.workload import Workload, WorkloadFactory
 
-WORKLOADS: Mapping[str, WorkloadFactory] = {"register": RegisterWorkload}
+WORKLOADS: Mapping[str, WorkloadFactory] = {"register": RegisterWorkload, "task-claim": TaskClaimWorkload}
 
 
 def find(name: str) -> WorkloadFactory:
@@ -24,4 +25,4 @@ def find(name: str) -> WorkloadFactory:
         raise UsageError(f"unknown workload {name!r}", f"known workloads: {known}") from None
 
 
-__all__ = ["WORKLOADS", "RegisterWorkload", "Workload", "WorkloadFactory", "find"]
+__all__ = ["WORKLOADS", "RegisterWorkload", "TaskClaimWorkload", "Workload", "WorkloadFactory", "find"]

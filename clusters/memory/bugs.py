@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from clusters.memory.register_bugs import REGISTER_BUGS
+from clusters.memory.task_bugs import TASK_BUGS
 
-BUGS: Final[Mapping[str, type]] = {**REGISTER_BUGS}
+BUGS: Final[Mapping[str, type]] = {**REGISTER_BUGS, **TASK_BUGS}
 
 
 def summary(bug: type) -> str:

@@ -12,6 +12,7 @@ from clusters.memory.bugs import BUGS, summary
 from clusters.memory.node import MemoryNode
 from clusters.memory.register import MemoryRegister
 from clusters.memory.replicas import Replica, Replicas
+from clusters.memory.tasks import MemoryTasks, TaskService
 from harness.errors import ClusterError, UsageError
 from harness.facets import Facet
 from harness.protocols import FacetFactory, Node, NodeStatus
@@ -19,7 +20,10 @@ from harness.protocols import FacetFactory, Node, NodeStatus
 ARGV = ("memory-register",)
 """What the nodes' logs show as the command."""
 
-PARTS: Final[Mapping[str, tuple[Any, Any]]] = {"register": (Replicas, MemoryRegister)}
+PARTS: Final[Mapping[str, tuple[Any, Any]]] = {
+    "register": (Replicas, MemoryRegister),
+    "tasks": (TaskService, MemoryTasks),
+}
 """Of each facet what keeps its state, made as state(replicas), and its client, made as client(state, replica).
 
 The register's state is the replicas themselves; that of any other facet lives in them, below keys of its own.
