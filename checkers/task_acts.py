@@ -148,7 +148,9 @@ class Acts:
         for row, (invoke, complete) in enumerate(rows):
             invocation = events[invoke]
             completion = None if complete == NEVER else events[complete]
-            self._add(invocation.key, _act(history.source, row, invocation, completion))
+            act = _act(history.source, row, invocation, completion)
+            if act.possible or act.empty or act.f in ENDS:
+                self._add(invocation.key, act)
 
     @cached_property
     def unknown_nexts(self) -> list[int]:

@@ -34,7 +34,7 @@ def one_claim_at_a_time(log: Log) -> Iterator[Finding]:
                 other,
             )
         until = ends.get(act.row, 0)
-        if later is not None and later.end < until and log.task is not None:
+        if later is not None and act.begin <= later.end < until and log.task is not None:
             yield finding(
                 "double claim",
                 f"task {log.id} was {granted(act)} for {log.task.timeout_s:g} s, and {granted(later)}, while the first "
@@ -61,7 +61,7 @@ def _surely_until(log: Log) -> dict[int, int]:
 
 
 def epochs_grow(log: Log) -> Iterator[Finding]:
-    """A grant that was asked for after another one's return has a greater epoch."""
+    """A grant that was asked for after another one's return, or of its claim, has a greater epoch."""
     returned = sorted(log.grants, key=lambda act: act.end)
     greatest: Act | None = None
     at = 0
@@ -73,6 +73,10 @@ def epochs_grow(log: Log) -> Iterator[Finding]:
         if greatest is not None and greatest.epoch > act.epoch:
             summary = f"task {log.id} was {granted(greatest)}, and after that {granted(act)}, which is not greater"
             yield finding("epoch went back", summary, log.id, greatest, act)
+        if act.f != "claim" and act.ended >= act.epoch:
+            before = f"task {log.id} went from a claim at epoch {act.ended} to the next one"
+            summary = f"{before}, {granted(act)}, which is not greater"
+            yield finding("epoch went back", summary, log.id, act)
 
 
 def a_claim_ends_once(log: Log) -> Iterator[Finding]:
@@ -105,7 +109,10 @@ def nothing_stale_is_accepted(log: Log) -> Iterator[Finding]:
         told = f"task {log.id}: {_of(act)} was accepted"
         if first.end < act.begin:
             yield finding(kind, f"{told}, although it was {granted(first)} before", log.id, first, act)
-        elif act.f == "complete" and first.begin < act.end:
+        elif act.claim is not None and (between := [grant for grant in newer if grant.epoch < act.epoch]):
+            handed = f"and led to epoch {act.epoch}, although it was {granted(between[0])} in between"
+            yield finding(kind, f"{told} {handed}", log.id, between[0], act)
+        elif act.f == "complete" and first.begin <= act.end:
             both = f"and it was {granted(first)}: whichever came first, the other had to be refused"
             yield finding(kind, f"{told}, {both}", log.id, first, act)
 
@@ -127,10 +134,10 @@ def submitted_once(log: Log) -> Iterator[Finding]:
         summary = f"task {log.id} was submitted from {span(accepted[0])} and again from {span(accepted[1])}"
         yield finding("submitted twice", summary, log.id, *accepted[:2])
     begun = min((act.begin for act in log.submits), default=NEVER_COMPLETES)
-    for act in log.grants:
+    for act in (*log.grants, *(act for act in log.statuses if act.status is not None)):
         if act.end < begun:
-            yield finding("phantom task", f"task {log.id} was {granted(act)}, but nobody had submitted it", log.id, act)
-            return
+            told = f"seen (from {span(act)})" if act.f == "status" else granted(act)
+            yield finding("phantom task", f"task {log.id} was {told}, but nobody had submitted it", log.id, act)
 
 
 def retries_are_counted(log: Log) -> Iterator[Finding]:
