@@ -75,6 +75,7 @@ class TaskClient(FacetClient):
             board.left[task] = None
             await facet.submit(msgspec.convert(value, Task))
             board.acknowledged.append(task)
+            board.left[task] = None  # again: a status that came before it may have seen no such task
             return value
         if call.f == "status":
             status = await facet.status(task)
