@@ -41,19 +41,15 @@ def _value(data: bytes | None) -> Any:
     return None if data is None else _decode(data)
 
 
-class EtcdRegister:
-    """Facet "register" on one etcd node: get, put, and one transaction for a cas.
-
-    None stands for a key that does not exist: a key that was never written reads as None, and writing None deletes it.
+class EtcdClient:
+    """A channel to one etcd node: what all facets share.
 
     Args:
         address: "ip:port" of the node's client port.
-        serializable: reads are answered from the node's own state, which may be stale, instead of linearizably.
     """
 
-    def __init__(self, address: str, *, serializable: bool = False) -> None:
+    def __init__(self, address: str) -> None:
         self._address = address
-        self._serializable = serializable
         self._channel: grpc.aio.Channel | None = None
 
     async def open(self) -> None:
@@ -67,6 +63,7 @@ class EtcdRegister:
         self._put: Method = channel.unary_unary("/etcdserverpb.KV/Put")
         self._delete: Method = channel.unary_unary("/etcdserverpb.KV/DeleteRange")
         self._txn: Method = channel.unary_unary("/etcdserverpb.KV/Txn")
+        self._lease_grant: Method = channel.unary_unary("/etcdserverpb.Lease/LeaseGrant")
         try:
             await asyncio.wait_for(channel.channel_ready(), OPEN_TIMEOUT_S)
         except TimeoutError:
@@ -78,32 +75,52 @@ class EtcdRegister:
         if channel is not None:
             await channel.close()
 
+
+class EtcdRegister(EtcdClient):
+    """Facet "register" on one etcd node: get, put, and one transaction for a cas.
+
+    None stands for a key that does not exist: a key that was never written reads as None, and writing None deletes it.
+
+    Args:
+        address: "ip:port" of the node's client port.
+        serializable: reads are answered from the node's own state, which may be stale, instead of linearizably.
+    """
+
+    def __init__(self, address: str, *, serializable: bool = False) -> None:
+        super().__init__(address)
+        self._serializable = serializable
+
     async def read(self, key: Any) -> Any:
         """Return the value; an error is definite, since a read has no effect."""
-        try:
-            reply = await self._range(wire.range_request(_encode(key), serializable=self._serializable))
-        except grpc.aio.AioRpcError as error:
-            raise Definite(_describe(error)) from None
+        reply = await harmless(self._range, wire.range_request(_encode(key), serializable=self._serializable))
         return _value(wire.range_value(reply))
 
     async def write(self, key: Any, value: Any) -> None:
         """Set the value."""
         if value is None:
-            await _effect(self._delete, wire.delete_request(_encode(key)))
+            await effect(self._delete, wire.delete_request(_encode(key)))
         else:
-            await _effect(self._put, wire.put_request(_encode(key), _encode(value)))
+            await effect(self._put, wire.put_request(_encode(key), _encode(value)))
 
     async def cas(self, key: Any, old: Any, new: Any) -> None:
         """Set `new` where the value is `old`; where it is not, the same transaction tells what it is."""
         before = None if old is None else _encode(old)
         after = None if new is None else _encode(new)
-        reply = await _effect(self._txn, wire.cas_request(_encode(key), before, after))
+        reply = await effect(self._txn, wire.cas_request(_encode(key), before, after))
         succeeded, seen = wire.cas_result(reply)
         if not succeeded:
             raise Definite("the value differs", observed=_value(seen))
 
 
-async def _effect(method: Method, request: bytes) -> bytes:
+async def harmless(method: Method, request: bytes) -> bytes:
+    """Send a request that has no effect on what is tested, once; that it failed is definite."""
+    try:
+        return await method(request)
+    except grpc.aio.AioRpcError as error:
+        raise Definite(_describe(error)) from None
+
+
+async def effect(method: Method, request: bytes) -> bytes:
     """Send a request that has an effect, once."""
     try:
         return await method(request)

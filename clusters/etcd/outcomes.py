@@ -53,6 +53,11 @@ DEFINITE: Final = (
         "etcdserver: key is not provided",
         "the key-value server checks the request before it handles it",
     ),
+    Refusal(
+        "NOT_FOUND",
+        "etcdserver: requested lease not found",
+        "a put or a transaction is applied only after every lease that it names was looked up (checkRequestPut)",
+    ),
 )
 
 

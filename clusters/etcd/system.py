@@ -77,8 +77,25 @@ def register(node: Node, options: Mapping[str, Any]) -> Facet:
     try:
         from clusters.etcd.client import EtcdRegister  # grpc is heavy: only who talks to etcd pays for it
     except ImportError as error:
-        raise UsageError(f"the client of etcd cannot be loaded: {error}", "pip install 'kingslayer[etcd]'") from error
+        raise _no_client(error) from error
     return EtcdRegister(f"{node.ip}:{CLIENT_PORT}", serializable=serializable)
+
+
+def tasks(node: Node, options: Mapping[str, Any]) -> Facet:
+    """Make the facet "tasks" on one node.
+
+    Raises:
+        UsageError: grpcio is not installed.
+    """
+    try:
+        from clusters.etcd.tasks import EtcdTasks
+    except ImportError as error:
+        raise _no_client(error) from error
+    return EtcdTasks(f"{node.ip}:{CLIENT_PORT}")
+
+
+def _no_client(error: ImportError) -> UsageError:
+    return UsageError(f"the client of etcd cannot be loaded: {error}", "pip install 'kingslayer[etcd]'")
 
 
 def _reads(options: Mapping[str, Any]) -> str:
@@ -104,7 +121,7 @@ class Etcd:
     backends: Sequence[str] = ("docker", "netns")
     summary: ClassVar[str] = "etcd: key-value store on Raft; linearizable reads, transactions"
     versions: ClassVar[tuple[str, ...]] = VERSIONS
-    facets: ClassVar[Mapping[str, FacetFactory]] = {"register": register}
+    facets: ClassVar[Mapping[str, FacetFactory]] = {"register": register, "tasks": tasks}
     logs: ClassVar[Sequence[str]] = (LOG,)
 
     def __init__(self, version: str = "", options: Mapping[str, Any] = {}) -> None:
