@@ -56,7 +56,8 @@ DEFINITE: Final = (
     Refusal(
         "NOT_FOUND",
         "etcdserver: requested lease not found",
-        "a put or a transaction is applied only after every lease that it names was looked up (checkRequestPut)",
+        "a put with a lease, alone or in a transaction, is checked for it when it is applied, before anything is "
+        "written, and each request is applied once",
     ),
 )
 

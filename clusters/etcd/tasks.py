@@ -21,10 +21,11 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any, Final, Literal
 
+import grpc.aio
 import msgspec
 
 from clusters.etcd import wire_txn
-from clusters.etcd.client import EtcdClient, effect, harmless
+from clusters.etcd.connection import Connection, Method, effect, look
 from clusters.etcd.wire_txn import KeyValue, absent, delete, equals, get, get_prefix, put, txn_request, unchanged
 from harness.errors import Definite
 from harness.facets import Claim, Task, TaskStatus
@@ -80,7 +81,7 @@ class _Found(msgspec.Struct, frozen=True):
     holder: Claim | None
 
 
-class EtcdTasks(EtcdClient):
+class EtcdTasks(Connection):
     """The facet on one node.
 
     Args:
@@ -91,6 +92,10 @@ class EtcdTasks(EtcdClient):
     def __init__(self, address: str, random: Random | None = None) -> None:
         super().__init__(address)
         self._random = random or Random()  # noqa: S311 (not secrets)
+
+    def _use(self, channel: grpc.aio.Channel) -> None:
+        self._txn: Method = channel.unary_unary("/etcdserverpb.KV/Txn")
+        self._lease_grant: Method = channel.unary_unary("/etcdserverpb.Lease/LeaseGrant")
 
     async def submit(self, task: Task) -> None:
         """Hand in a task."""
@@ -189,7 +194,7 @@ class EtcdTasks(EtcdClient):
         """Give a task to a worker, unless anybody has changed it since it was read."""
         record, task = found.record, found.record.task
         ttl_s = max(1, math.ceil(task.timeout_s))
-        lease = wire_txn.lease_id(await harmless(self._lease_grant, wire_txn.lease_grant_request(ttl_s)))
+        lease = wire_txn.lease_id(await look(self._lease_grant, wire_txn.lease_grant_request(ttl_s)))
         claim = Claim(task.id, worker, record.epoch + 1)
         name = task.id.encode()
         holder = absent(CLAIM + name) if found.holder is None else _stands(found.holder)
@@ -199,7 +204,7 @@ class EtcdTasks(EtcdClient):
 
     async def _read(self, what: Sequence[bytes]) -> list[list[KeyValue]]:
         """Read several things at one instant, linearizably."""
-        _, seen = wire_txn.txn_result(await harmless(self._txn, txn_request([], what)))
+        _, seen = wire_txn.txn_result(await look(self._txn, txn_request([], what)))
         return seen
 
     async def _commit(self, compares: Sequence[bytes], then: Sequence[bytes]) -> bool:

@@ -125,7 +125,7 @@ def range_value(reply: bytes) -> bytes | None:
     """Return the first value in a RangeResponse, None where the key does not exist."""
     for number, pair in fields(reply):
         if number == 2:
-            return _last_bytes(_message(pair), 5)
+            return _last_bytes(message(pair), 5)
     return None
 
 
@@ -137,13 +137,18 @@ def cas_result(reply: bytes) -> tuple[bool, bytes | None]:
         if number == 2:
             succeeded = bool(value)
         elif number == 3:
-            for kind, response in fields(_message(value)):
+            for kind, response in fields(message(value)):
                 if kind == 1:
-                    seen = range_value(_message(response))
+                    seen = range_value(message(response))
     return succeeded, None if succeeded else seen
 
 
-def _message(value: int | bytes) -> bytes:
+def message(value: int | bytes) -> bytes:
+    """Return a field's value that must be a message, or bytes.
+
+    Raises:
+        WireError: it is an integer.
+    """
     if isinstance(value, int):
         raise WireError("an integer where a message should be")
     return value
@@ -154,5 +159,5 @@ def _last_bytes(data: bytes, wanted: int) -> bytes:
     found = b""
     for number, value in fields(data):
         if number == wanted:
-            found = _message(value)
+            found = message(value)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from clusters.etcd.wire import WireError, delete_request, field, fields
+from clusters.etcd.wire import WireError, delete_request, field, fields, message
 
 _CREATE_REVISION: Final = 1
 _MOD_REVISION: Final = 2
@@ -78,7 +78,7 @@ def txn_result(reply: bytes) -> tuple[bool, list[list[KeyValue]]]:
         if number == 2:
             succeeded = bool(value)
         elif number == 3:
-            seen += [_pairs(_bytes(found)) for kind, found in fields(_bytes(value)) if kind == 1]
+            seen += [_pairs(message(found)) for kind, found in fields(message(value)) if kind == 1]
     return succeeded, seen
 
 
@@ -96,17 +96,11 @@ def lease_id(reply: bytes) -> int:
 
 
 def _pairs(reply: bytes) -> list[KeyValue]:
-    return [_pair(_bytes(value)) for number, value in fields(reply) if number == 2]
+    return [_pair(message(value)) for number, value in fields(reply) if number == 2]
 
 
 def _pair(data: bytes) -> KeyValue:
     found = dict(fields(data))
     numbers = (found.get(number, 0) for number in (2, 3, 6))
     create, mod, lease = (number if isinstance(number, int) else 0 for number in numbers)
-    return KeyValue(_bytes(found.get(1, b"")), _bytes(found.get(5, b"")), create, mod, lease)
-
-
-def _bytes(value: int | bytes) -> bytes:
-    if isinstance(value, int):
-        raise WireError("an integer where bytes should be")
-    return value
+    return KeyValue(message(found.get(1, b"")), message(found.get(5, b"")), create, mod, lease)
