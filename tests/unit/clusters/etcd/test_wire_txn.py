@@ -36,12 +36,10 @@ def test_what_a_transaction_saw(succeeded: bool, seen: list[list[tuple[bytes, by
     """Whether the comparisons held, and what each read saw, in order; the answers of writes are left out."""
     reply = field(1, field(3, 5)) + (field(2, 1) if succeeded else b"") + field(3, field(2, b""))
     for pairs in seen:
-        found = b"".join(
-            field(
-                2, field(1, key) + field(2, 3) + field(3, revision) + field(4, 1) + field(5, value) + field(6, revision)
-            )
-            for key, value, revision in pairs
-        )
+        found = b""
+        for key, value, revision in pairs:
+            numbers = field(2, 3) + field(3, revision) + field(4, 1)
+            found += field(2, field(1, key) + numbers + field(5, value) + field(6, revision))
         reply += field(3, field(1, found))
     expected = [[KeyValue(key, value, 3, revision, revision) for key, value, revision in pairs] for pairs in seen]
     assert wire_txn.txn_result(reply) == (succeeded, expected)
