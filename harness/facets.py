@@ -179,12 +179,12 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
         type: of work.
         priority: the greater is claimed first.
         payload: any JSON.
-        deadline_s: how long after its submission it may be claimed at the latest; None: always.
+        deadline_s: how long after its submission it may be claimed at the latest, also anew; None: always.
         capabilities: that a worker must have, all of them.
         preferred, excluded: ids of workers; the excluded ones must not get it.
         affinity: tasks of one affinity go to one worker where that is possible.
         retries_max: how often it may be claimed anew after a failure or a timeout.
-        timeout_s: how long a claim lives.
+        timeout_s: how long a claim lives, whatever becomes of the worker's client; then it can be claimed anew.
     """
 
     id: str
@@ -209,7 +209,11 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class TaskStatus(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where a task stands, at the epoch of its last claim (0: never claimed)."""
+    """Where a task stands, at the epoch of its last claim (0: never claimed).
+
+    One that can be claimed is submitted; one that nobody can claim any more, for its retries are used up or its
+    deadline has passed, is failed.
+    """
 
     state: Literal["submitted", "claimed", "completed", "failed"]
     epoch: int = 0
@@ -228,10 +232,10 @@ class Tasks(Facet, Protocol):
         """
 
     async def claim(self, worker: str, capabilities: Sequence[str], task: str | None = None) -> Claim:
-        """Claim this task, or the next that fits the worker.
+        """Claim this task, or the next that fits the worker: one of the greatest priority that there is.
 
         Raises:
-            Definite: there is none to claim.
+            Definite: there is none to claim; `observed` is None where the service has looked and seen none.
         """
 
     async def complete(self, claim: Claim, result: Any) -> None:
@@ -249,7 +253,7 @@ class Tasks(Facet, Protocol):
         """
 
     async def status(self, task: str) -> TaskStatus | None:
-        """Return where it stands; None: there is no such task."""
+        """Return where it stands, linearizable; None: there is no such task."""
 
     async def offer(self, claim: Claim, worker: str) -> Claim:
         """Hand a claimed task over to an idle worker; return that worker's claim.

@@ -8,12 +8,14 @@ from harness.errors import UsageError
 from workloads.election import ElectionWorkload
 from workloads.lock import LockWorkload
 from workloads.register import RegisterWorkload
+from workloads.task_claim import TaskClaimWorkload
 from workloads.workload import Workload, WorkloadFactory
 
 WORKLOADS: Mapping[str, WorkloadFactory] = {
     "register": RegisterWorkload,
     "lock": LockWorkload,
     "election": ElectionWorkload,
+    "task-claim": TaskClaimWorkload,
 }
 
 
@@ -35,6 +37,7 @@ __all__ = [
     "ElectionWorkload",
     "LockWorkload",
     "RegisterWorkload",
+    "TaskClaimWorkload",
     "Workload",
     "WorkloadFactory",
     "find",

@@ -10,13 +10,12 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from clusters.etcd.facets import CLIENT_PORT, FACETS, reads
 from clusters.etcd.install import VERSIONS, install
 from clusters.http import get
 from harness.errors import ClusterError, InternalError, UsageError
-from harness.facets import Facet
 from harness.protocols import FacetFactory, Node, NodeStatus
 
-CLIENT_PORT: Final = 2379
 PEER_PORT: Final = 2380
 
 HEARTBEAT_MS: Final = 100
@@ -29,8 +28,6 @@ MEMBER_UP_TIMEOUT_S: Final = 10.0
 HEALTHY_TIMEOUT_S: Final = 30.0
 POLL_S: Final = 0.01
 ASK_TIMEOUT_S: Final = 0.5
-
-READS: Final = ("linearizable", "serializable")
 
 
 class _RaftStatus(msgspec.Struct):
@@ -64,76 +61,6 @@ _ROLES: Final = {
 }
 
 
-def register(node: Node, options: Mapping[str, Any]) -> Facet:
-    """Make the facet "register" on one node.
-
-    Args:
-        options: "reads" is "linearizable" (the default) or "serializable".
-
-    Raises:
-        UsageError: another value of "reads", or grpcio is not installed.
-    """
-    serializable = _reads(options) == "serializable"
-    try:
-        from clusters.etcd.client import EtcdRegister  # grpc is heavy: only who talks to etcd pays for it
-    except ImportError as error:
-        raise _no_client(error) from error
-    return EtcdRegister(f"{node.ip}:{CLIENT_PORT}", serializable=serializable)
-
-
-def lock(node: Node, options: Mapping[str, Any]) -> Facet:
-    """Make the facet "lock" on one node, by etcd's own lock service.
-
-    Raises:
-        UsageError: grpcio is not installed.
-    """
-    found: Facet = _locks().EtcdLockService(f"{node.ip}:{CLIENT_PORT}")
-    return found
-
-
-def lock_recipe(node: Node, options: Mapping[str, Any]) -> Facet:
-    """Make the facet "lock" on one node, by a lease and a transaction.
-
-    Raises:
-        UsageError: grpcio is not installed.
-    """
-    found: Facet = _locks().EtcdLockRecipe(f"{node.ip}:{CLIENT_PORT}")
-    return found
-
-
-def election(node: Node, options: Mapping[str, Any]) -> Facet:
-    """Make the facet "election" on one node, by etcd's own election service.
-
-    Raises:
-        UsageError: grpcio is not installed.
-    """
-    try:
-        from clusters.etcd.elections import EtcdElection
-    except ImportError as error:
-        raise _no_client(error) from error
-    return EtcdElection(f"{node.ip}:{CLIENT_PORT}")
-
-
-def _locks() -> Any:
-    try:
-        from clusters.etcd import locks
-    except ImportError as error:
-        raise _no_client(error) from error
-    return locks
-
-
-def _no_client(error: ImportError) -> UsageError:
-    return UsageError(f"the client of etcd cannot be loaded: {error}", "pip install 'kingslayer[etcd]'")
-
-
-def _reads(options: Mapping[str, Any]) -> str:
-    """Return how to read; raise UsageError for what etcd does not have."""
-    reads = options.get("reads", READS[0])
-    if reads not in READS:
-        raise UsageError(f"reads={reads!r}: etcd has no such reads", f"choose one of {', '.join(READS)}")
-    return str(reads)
-
-
 class Etcd:
     """etcd, as its makers ship it: explicit time-outs, fsync on, one member a node.
 
@@ -149,19 +76,13 @@ class Etcd:
     backends: Sequence[str] = ("docker", "netns")
     summary: ClassVar[str] = "etcd: key-value store on Raft; linearizable reads, transactions, leases, locks, elections"
     versions: ClassVar[tuple[str, ...]] = VERSIONS
-    facets: ClassVar[Mapping[str, FacetFactory]] = {
-        "register": register,
-        "lock": lock,
-        "lock=native": lock,
-        "lock=recipe": lock_recipe,
-        "election": election,
-    }
+    facets: ClassVar[Mapping[str, FacetFactory]] = FACETS
     logs: ClassVar[Sequence[str]] = (LOG,)
 
     def __init__(self, version: str = "", options: Mapping[str, Any] = {}) -> None:
         if version and version not in VERSIONS:
             raise UsageError(f"etcd {version}: not a version that we know", f"choose one of {', '.join(VERSIONS)}")
-        _reads(options)
+        reads(options)
         self.version = version or VERSIONS[-1]
         self._argv: dict[str, list[str]] = {}
         self._names: dict[str, str] = {}

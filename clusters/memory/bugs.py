@@ -12,8 +12,15 @@ from typing import Final
 from clusters.memory.election_bugs import ELECTION_BUGS, STATUS_BUGS
 from clusters.memory.lock_bugs import LOCK_BUGS
 from clusters.memory.register_bugs import REGISTER_BUGS
+from clusters.memory.task_bugs import TASK_BUGS
 
-BUGS: Final[Mapping[str, type]] = {**REGISTER_BUGS, **LOCK_BUGS, **ELECTION_BUGS, **STATUS_BUGS}
+BUGS: Final[Mapping[str, type]] = {
+    **REGISTER_BUGS,
+    **LOCK_BUGS,
+    **ELECTION_BUGS,
+    **STATUS_BUGS,
+    **TASK_BUGS,
+}
 
 
 def summary(bug: type) -> str:

@@ -14,6 +14,7 @@ from clusters.memory.locks import Locks, MemoryLock
 from clusters.memory.node import MemoryNode
 from clusters.memory.register import MemoryRegister
 from clusters.memory.replicas import Replica, Replicas
+from clusters.memory.tasks import MemoryTasks, TaskService
 from harness.errors import ClusterError, UsageError
 from harness.facets import Facet
 from harness.protocols import FacetFactory, Node, NodeStatus
@@ -25,6 +26,7 @@ PARTS: Final[Mapping[str, tuple[Any, Any]]] = {
     "register": (Replicas, MemoryRegister),
     "lock": (Locks, MemoryLock),
     "election": (Elections, MemoryElection),
+    "tasks": (TaskService, MemoryTasks),
 }
 """Of each facet what keeps its state, made as state(replicas), and its client, made as client(state, replica).
 

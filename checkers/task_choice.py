@@ -1,0 +1,111 @@
+"""Which task a claim got, and which it should have got: priorities, and tasks that are withheld."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from checkers.models import NEVER_COMPLETES
+from checkers.task_acts import Act, Acts, Log
+from checkers.task_findings import Finding, span
+from checkers.task_rules import SECOND_NS
+from harness.facets import Task
+
+
+class _Open(NamedTuple):
+    """A task that certainly is to be claimed from the return of its submit until `gone`: somebody may take it then."""
+
+    minus_priority: int
+    row: int
+    gone: int
+    submit: Act
+    task: Task
+    needs: frozenset[str]
+
+
+def choices(acts: Acts) -> Iterator[Finding]:
+    """A claim gets a task of the greatest priority that there is, and gets one if there is any."""
+    waiting = sorted(_opened(acts), key=lambda item: item.submit.end)
+    ready: list[_Open] = []
+    at = 0
+    for act in sorted(acts.nexts, key=lambda act: act.begin):
+        while at < len(waiting) and waiting[at].submit.end < act.begin:
+            insort(ready, waiting[at])
+            at += 1
+        if act.empty or act.claim is not None:
+            yield from _better(acts, act, ready)
+    yield from _refused(acts)
+
+
+def _opened(acts: Acts) -> Iterator[_Open]:
+    for log in acts.logs.values():
+        item = _open(log)
+        if item is not None:
+            yield item
+
+
+def _open(log: Log) -> _Open | None:
+    submit, task = log.submitted, log.task
+    if submit is None or task is None or not submit.happened or task.affinity is not None:
+        return None
+    gone = min((act.begin for part in (log.grants, log.tries, log.ends) for act in part), default=NEVER_COMPLETES)
+    if task.deadline_s is not None:
+        gone = min(gone, submit.begin + int(task.deadline_s * SECOND_NS))
+    return _Open(-task.priority, submit.row, gone, submit, task, frozenset(task.capabilities))
+
+
+def _fits(item: _Open, act: Act) -> bool:
+    assert act.asked is not None
+    worker, task = act.asked.worker, item.task
+    able = item.needs.issubset(act.asked.capabilities)
+    return able and worker not in task.excluded and (not task.preferred or worker in task.preferred)
+
+
+def _better(acts: Acts, act: Act, ready: list[_Open]) -> Iterator[Finding]:
+    """Look for more tasks of a greater priority than claims of unknown outcome may have taken."""
+    least = NEVER_COMPLETES  # of -priority: any task is better than none
+    if act.claim is not None:
+        got = acts.logs[act.claim.task].task
+        if got is None or got.affinity is not None or got.preferred:
+            return
+        least = -got.priority
+    others = bisect_left(acts.unknown_nexts, act.end)
+    found: list[_Open] = []
+    at = 0
+    while at < len(ready) and ready[at].minus_priority < least and len(found) <= others:
+        item = ready[at]
+        if item.gone <= act.begin:
+            del ready[at]
+            continue
+        at += 1
+        if item.gone > act.end and _fits(item, act):
+            found.append(item)
+    if len(found) > others:
+        yield _told(act, found, others)
+
+
+def _told(act: Act, found: list[_Open], others: int) -> Finding:
+    assert act.asked is not None
+    names = ", ".join(f"{item.task.id} (priority {item.task.priority})" for item in found)
+    there = f"{names} had been submitted before and had not been asked for by anybody"
+    if others:
+        there += f", save that {others} claims of unknown outcome may have taken as many of them"
+    proof = (*(item.submit for item in found), act)
+    who = f"a claim by {act.asked.worker} from {span(act)}"
+    if act.claim is None:
+        summary = f"{who} was told that there is nothing to claim, although {there}"
+        return Finding("task withheld", summary, found[0].task.id, proof, act.end)
+    summary = f"{who} got task {act.claim.task}, of a lower priority, although {there}"
+    return Finding("priority inversion", summary, act.claim.task, proof, act.end)
+
+
+def _refused(acts: Acts) -> Iterator[Finding]:
+    """Look for claims of one task that were told that it is not to be claimed, although it was."""
+    for task, act in acts.refused:
+        log = acts.logs.get(task)
+        item = None if log is None else _open(log)
+        if item is None or not item.submit.end < act.begin or item.gone <= act.end or not _fits(item, act):
+            continue
+        if not acts.unknown_nexts or acts.unknown_nexts[0] >= act.end:
+            yield _told(act, [item], 0)
