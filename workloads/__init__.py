@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.errors import UsageError
+from workloads.append import AppendWorkload
 from workloads.lock import LockWorkload
 from workloads.register import RegisterWorkload
+from workloads.set import SetWorkload
 from workloads.workload import Workload, WorkloadFactory
 
-WORKLOADS: Mapping[str, WorkloadFactory] = {"register": RegisterWorkload, "lock": LockWorkload}
+WORKLOADS: Mapping[str, WorkloadFactory] = {
+    "register": RegisterWorkload,
+    "set": SetWorkload,
+    "append": AppendWorkload,
+    "lock": LockWorkload,
+}
 
 
 def find(name: str) -> WorkloadFactory:
