@@ -89,11 +89,7 @@ def decide(item: Object) -> Finding | None:
     if len(append_of) < len(names):
         raise NotEligible("an element was appended twice")
     reads = _reads(item)
-    return (
-        _unfounded(item, append_of, reads)
-        or _disagreement(item, reads)
-        or _misplaced(item, names, appends, reads)
-    )
+    return _unfounded(item, append_of, reads) or _disagreement(item, reads) or _misplaced(item, names, appends, reads)
 
 
 def _name(element: Any) -> Any:

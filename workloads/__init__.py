@@ -9,6 +9,7 @@ from workloads.append import AppendWorkload
 from workloads.lock import LockWorkload
 from workloads.register import RegisterWorkload
 from workloads.set import SetWorkload
+from workloads.watch import WatchWorkload
 from workloads.workload import Workload, WorkloadFactory
 
 WORKLOADS: Mapping[str, WorkloadFactory] = {
@@ -16,6 +17,7 @@ WORKLOADS: Mapping[str, WorkloadFactory] = {
     "set": SetWorkload,
     "append": AppendWorkload,
     "lock": LockWorkload,
+    "watch": WatchWorkload,
 }
 
 

@@ -11,8 +11,9 @@ from typing import Final
 
 from clusters.memory.lock_bugs import LOCK_BUGS
 from clusters.memory.register_bugs import REGISTER_BUGS
+from clusters.memory.watch_bugs import WATCH_BUGS
 
-BUGS: Final[Mapping[str, type]] = {**REGISTER_BUGS, **LOCK_BUGS}
+BUGS: Final[Mapping[str, type]] = {**REGISTER_BUGS, **LOCK_BUGS, **WATCH_BUGS}
 
 
 def summary(bug: type) -> str:

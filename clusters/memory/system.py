@@ -13,6 +13,7 @@ from clusters.memory.locks import Locks, MemoryLock
 from clusters.memory.node import MemoryNode
 from clusters.memory.register import MemoryRegister
 from clusters.memory.replicas import Replica, Replicas
+from clusters.memory.watches import MemoryWatch, Watches
 from harness.errors import ClusterError, UsageError
 from harness.facets import Facet
 from harness.protocols import FacetFactory, Node, NodeStatus
@@ -23,6 +24,7 @@ ARGV = ("memory-register",)
 PARTS: Final[Mapping[str, tuple[Any, Any]]] = {
     "register": (Replicas, MemoryRegister),
     "lock": (Locks, MemoryLock),
+    "watch": (Watches, MemoryWatch),
 }
 """Of each facet what keeps its state, made as state(replicas), and its client, made as client(state, replica).
 
