@@ -183,6 +183,7 @@ class WatchWorkload:
             max(1, known.newest - random.randrange(BACK_MAX)),
             known.next.get(prefix),
             known.next.get(prefix),
+            known.compacted,
             known.newest + random.randrange(1, AHEAD_MAX),
         )
         return Call("watch", prefix, {"start": random.choice(starts), "seconds": seconds})

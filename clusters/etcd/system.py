@@ -81,6 +81,19 @@ def register(node: Node, options: Mapping[str, Any]) -> Facet:
     return EtcdRegister(f"{node.ip}:{CLIENT_PORT}", serializable=serializable)
 
 
+def watch(node: Node, options: Mapping[str, Any]) -> Facet:
+    """Make the facet "watch" on one node.
+
+    Raises:
+        UsageError: grpcio is not installed.
+    """
+    try:
+        from clusters.etcd.watches import EtcdWatch
+    except ImportError as error:
+        raise UsageError(f"the client of etcd cannot be loaded: {error}", "pip install 'kingslayer[etcd]'") from error
+    return EtcdWatch(f"{node.ip}:{CLIENT_PORT}")
+
+
 def _reads(options: Mapping[str, Any]) -> str:
     """Return how to read; raise UsageError for what etcd does not have."""
     reads = options.get("reads", READS[0])
@@ -104,7 +117,7 @@ class Etcd:
     backends: Sequence[str] = ("docker", "netns")
     summary: ClassVar[str] = "etcd: key-value store on Raft; linearizable reads, transactions"
     versions: ClassVar[tuple[str, ...]] = VERSIONS
-    facets: ClassVar[Mapping[str, FacetFactory]] = {"register": register}
+    facets: ClassVar[Mapping[str, FacetFactory]] = {"register": register, "watch": watch}
     logs: ClassVar[Sequence[str]] = (LOG,)
 
     def __init__(self, version: str = "", options: Mapping[str, Any] = {}) -> None:
