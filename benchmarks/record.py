@@ -23,7 +23,7 @@ from harness.generator import time_limit
 from harness.protocols import Client
 from harness.recorder import Recorder
 from harness.worker import Drive
-from workloads import RegisterWorkload
+from workloads.register import RegisterWorkload
 
 CLIENTS = 20
 NODES = 5

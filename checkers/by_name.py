@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from checkers.append import Append
 from checkers.counter import Counter, CounterBounds
 from checkers.fifo_queue import FifoQueue
 from checkers.grow_set import GrowingSet
@@ -18,6 +19,7 @@ NEAR_LINEAR: Final[Mapping[str, Callable[..., Checker]]] = {
     "owner-mutex": OwnerMutex,
     "fenced-mutex": FencedMutex,
     "set": lambda **_: GrowingSet(),
+    "append": Append,
     "fifo-queue": FifoQueue,
     "unique-ids": lambda **_: UniqueIds(),
     "growing-ids": lambda **_: UniqueIds(growing=True),

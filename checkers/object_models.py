@@ -92,6 +92,25 @@ def _interpret_set(invocation: Op, completion: Op | None) -> ModelOp | None:
 
 SET: Final = Model("set", frozenset(), _step_set, _interpret_set, ("add", "read"), pure=frozenset({"read"}))
 
+# --- list: the state is the tuple of its elements ---------------------------------------------------------------------
+
+
+def _step_append(state: State, op: ModelOp) -> State | None:
+    assert isinstance(state, tuple)
+    if op.f == "append":
+        return (*state, op.value)
+    return state if state == op.value[1:] else None
+
+
+def _interpret_append(invocation: Op, completion: Op | None) -> ModelOp | None:
+    outcome = _outcome(completion)
+    if invocation.f == "append":
+        return None if outcome == "fail" else ModelOp("append", freeze(invocation.value))
+    return ModelOp("read", freeze(completion.value or [])) if completion is not None and outcome == "ok" else None
+
+
+APPEND: Final = Model("append", (), _step_append, _interpret_append, ("append", "read"), pure=frozenset({"read"}))
+
 # --- FIFO queue: the state is the tuple of its values -----------------------------------------------------------------
 
 _EMPTY: Final = "empty dequeue"

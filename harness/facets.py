@@ -148,6 +148,21 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     value: Any = None
 
 
+class Watching(Protocol):
+    """A watch that goes on until it is cancelled."""
+
+    def __aiter__(self) -> AsyncIterator[Change]:
+        """Yield the changes.
+
+        Raises:
+            Definite: the changes that are due are kept no more (`observed` is the first revision that can be asked
+                for), or the connection broke.
+        """
+
+    async def cancel(self) -> Sequence[Change]:
+        """End it; return the changes that the service still sent for it after it had said that it was ended."""
+
+
 class Watch(Facet, Protocol):
     """Facet "watch": changes by prefix, in the order of their revisions, from any that is still kept."""
 
@@ -161,14 +176,14 @@ class Watch(Facet, Protocol):
         """Return the newest revision."""
 
     async def compact(self, revision: int) -> None:
-        """Forget the changes before `revision`."""
-
-    def watch(self, prefix: str, start: int | None = None) -> AsyncIterator[Change]:
-        """Yield every change of the keys with this prefix, from revision `start` on; None: from now.
+        """Forget the changes before `revision`.
 
         Raises:
-            Definite: the changes from `start` are kept no more; `observed` is the first that can be asked for.
+            Definite: they are forgotten already, or there is no such revision yet.
         """
+
+    def watch(self, prefix: str, start: int | None = None) -> Watching:
+        """Return every change of the keys with this prefix, from revision `start` on; None: from now."""
 
 
 class Task(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -304,5 +319,5 @@ class Membership(Facet, Protocol):
 
 __all__ = [
     "Change", "Claim", "Election", "ElectionEvent", "Facet", "Grant", "Leadership", "Leases", "Lock", "Member",
-    "Membership", "Register", "Task", "TaskStatus", "Tasks", "Watch",
+    "Membership", "Register", "Task", "TaskStatus", "Tasks", "Watch", "Watching",
 ]  # fmt: skip

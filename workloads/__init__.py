@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.errors import UsageError
+from workloads.append import AppendWorkload
 from workloads.election import ElectionWorkload
 from workloads.lock import LockWorkload
 from workloads.register import RegisterWorkload
+from workloads.set import SetWorkload
 from workloads.task_claim import TaskClaimWorkload
+from workloads.watch import WatchWorkload
 from workloads.workload import Workload, WorkloadFactory
 
 WORKLOADS: Mapping[str, WorkloadFactory] = {
     "register": RegisterWorkload,
+    "set": SetWorkload,
+    "append": AppendWorkload,
     "lock": LockWorkload,
     "election": ElectionWorkload,
     "task-claim": TaskClaimWorkload,
+    "watch": WatchWorkload,
 }
 
 
@@ -32,13 +38,4 @@ def find(name: str) -> WorkloadFactory:
         raise UsageError(f"unknown workload {name!r}", f"known workloads: {known}") from None
 
 
-__all__ = [
-    "WORKLOADS",
-    "ElectionWorkload",
-    "LockWorkload",
-    "RegisterWorkload",
-    "TaskClaimWorkload",
-    "Workload",
-    "WorkloadFactory",
-    "find",
-]
+__all__ = ["WORKLOADS", "Workload", "WorkloadFactory", "find"]

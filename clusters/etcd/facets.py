@@ -62,5 +62,6 @@ FACETS: Final[Mapping[str, FacetFactory]] = {
     "lock=recipe": _facet("locks", "EtcdLockRecipe"),
     "election": _facet("elections", "EtcdElection"),
     "tasks": _facet("tasks", "EtcdTasks"),
+    "watch": _facet("watches", "EtcdWatch"),
 }
 """By name; each raises UsageError where grpcio is not installed."""

@@ -13,6 +13,7 @@ from clusters.memory.election_bugs import ELECTION_BUGS, STATUS_BUGS
 from clusters.memory.lock_bugs import LOCK_BUGS
 from clusters.memory.register_bugs import REGISTER_BUGS
 from clusters.memory.task_bugs import TASK_BUGS
+from clusters.memory.watch_bugs import WATCH_BUGS
 
 BUGS: Final[Mapping[str, type]] = {
     **REGISTER_BUGS,
@@ -20,6 +21,7 @@ BUGS: Final[Mapping[str, type]] = {
     **ELECTION_BUGS,
     **STATUS_BUGS,
     **TASK_BUGS,
+    **WATCH_BUGS,
 }
 
 

@@ -15,6 +15,7 @@ from clusters.memory.node import MemoryNode
 from clusters.memory.register import MemoryRegister
 from clusters.memory.replicas import Replica, Replicas
 from clusters.memory.tasks import MemoryTasks, TaskService
+from clusters.memory.watches import MemoryWatch, Watches
 from harness.errors import ClusterError, UsageError
 from harness.facets import Facet
 from harness.protocols import FacetFactory, Node, NodeStatus
@@ -27,6 +28,7 @@ PARTS: Final[Mapping[str, tuple[Any, Any]]] = {
     "lock": (Locks, MemoryLock),
     "election": (Elections, MemoryElection),
     "tasks": (TaskService, MemoryTasks),
+    "watch": (Watches, MemoryWatch),
 }
 """Of each facet what keeps its state, made as state(replicas), and its client, made as client(state, replica).
 

@@ -79,7 +79,7 @@ class _Simulation:
 
 def _altered(spec: Spec, history: History, choose: Choose) -> History:
     """Return the history with one result that is out of the air."""
-    answers = [op for op in history.events if op.type == "ok" and op.f not in ("add", "enqueue")]
+    answers = [op for op in history.events if op.type == "ok" and op.f not in ("add", "append", "enqueue")]
     if not answers:
         return history
     chosen = answers[choose(len(answers))]

@@ -122,6 +122,41 @@ class SetSpec(Spec):
         return state if set(item.result or []) == state else None
 
 
+class AppendSpec(Spec):
+    """Distinct elements are appended, or now and then one twice, and all are read in order."""
+
+    initial: Hashable = ()
+
+    def __init__(self, *, distinct: bool = True) -> None:
+        self._distinct = distinct
+
+    def call(self, choose: Choose, fresh: int) -> tuple[str, Any]:
+        if choose(2):
+            return "read", None
+        return "append", fresh if self._distinct else choose(4)
+
+    def perform(self, state: Any, f: str, value: Any, process: int) -> tuple[Any, Any]:
+        return (state, list(state)) if f == "read" else ((*state, value), value)
+
+    def invent(self, choose: Choose, f: str, value: Any) -> Any:
+        if f != "read":
+            return value
+        if not value:
+            return [1 + choose(5) for _ in range(choose(4))]
+        altered = list(value)
+        place = choose(len(altered))
+        if choose(2):
+            return altered[:place] + altered[place + 1 :]
+        other = choose(len(altered))
+        altered[place], altered[other] = altered[other], altered[place]
+        return altered
+
+    def may(self, state: Any, item: Try) -> Any:
+        if item.f == "append":
+            return (*state, item.value)
+        return state if tuple(item.result or ()) == state else None
+
+
 class QueueSpec(Spec):
     """First in, first out; None comes out of an empty one."""
 

@@ -26,7 +26,7 @@ import asyncio, sys, time
 import workloads
 from clusters.memory import Memory
 from harness.cli import main
-from workloads import RegisterWorkload
+from workloads.register import RegisterWorkload
 
 class NeverBoots(Memory):
     async def boot(self, nodes):

@@ -19,7 +19,7 @@ from harness.op import NEMESIS, STATUS
 from harness.protocols import FacetFactory, Node
 from harness.runner import Result
 from harness.verdict import Verdict
-from workloads import RegisterWorkload
+from workloads.register import RegisterWorkload
 
 FAULTS = ("partition", "pause", "kill")
 

@@ -13,7 +13,7 @@ from clusters.memory import BUGS, Memory
 from harness.config import RunConfig
 from harness.errors import ClusterError, ContractError, UsageError
 from harness.session import Session, check_options, node_names, plan, run
-from workloads import RegisterWorkload
+from workloads.register import RegisterWorkload
 
 
 def config(**more: Any) -> RunConfig:

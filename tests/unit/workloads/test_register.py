@@ -13,8 +13,8 @@ from checkers import Linearizable
 from harness.errors import ContractError, Definite, UsageError
 from harness.generator import Context, Generator, Wait
 from harness.op import Call
-from workloads import WORKLOADS, RegisterWorkload, find
-from workloads.register import CLIENTS_PER_KEY, OPS_PER_KEY
+from workloads import WORKLOADS, find
+from workloads.register import CLIENTS_PER_KEY, OPS_PER_KEY, RegisterWorkload
 
 CLIENTS = 20
 

@@ -1,0 +1,284 @@
+"""Watches: each anomaly beside its valid twin, and the oracle's verdict on everything."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any
+
+import pytest
+from watch_oracle import NEVER, Did, history, is_explained, small
+
+from checkers.watch import WatchChecker
+from harness.errors import HistoryError
+from harness.history import History
+from harness.verdict import Verdict
+
+
+def put(revision: int | None, key: str, value: int, begin: int, end: float) -> Did:
+    kind = "info" if revision is None else "ok"
+    return Did("put", key, value, kind, {"value": value, "revision": revision}, begin, end)
+
+
+def delete(revision: int | None, key: str, begin: int, end: float) -> Did:
+    return Did("delete", key, None, "ok", {"revision": revision}, begin, end)
+
+
+def watch(
+    start: int | None, *changes: list[Any], prefix: str = "a/", begin: int = 10, end: int = 20, **more: Any
+) -> Did:
+    return Did("watch", prefix, {"start": start}, "ok", {"changes": list(changes), **more}, begin, end)
+
+
+def refused(start: int | None, end: int) -> Did:
+    return Did("watch", "a/", {"start": start}, "fail", 9, end - 1, end)
+
+
+def look(revision: int, begin: int, end: int) -> Did:
+    return Did("revision", None, None, "ok", revision, begin, end)
+
+
+def compact(revision: int, begin: int, kind: str = "ok") -> Did:
+    return Did("compact", None, revision, kind, revision, begin, begin + 1)
+
+
+ONE, TWO, THREE = put(1, "a/1", 11, 0, 1), put(2, "a/2", 12, 2, 3), put(3, "a/1", 13, 4, 5)
+C1, C2, C3 = [1, "a/1", 11], [2, "a/2", 12], [3, "a/1", 13]
+
+ANOMALIES = [
+    (
+        "missed change",
+        [ONE, TWO, THREE, watch(1, C1, C3)],
+        [ONE, TWO, THREE, watch(1, C1), watch(3, C3), watch(None, C2, C3), watch(4)],
+        "watch of a/ from revision 1 by process 3 (1.00 s to 2.00 s) delivered changes up to revision 3, but not that "
+        "of a/2 at 2: the put of 12 to a/2 by process 1, acknowledged at 0.30 s",
+        4,
+    ),
+    (
+        "missed change",
+        [ONE, put(None, "a/2", 12, 2, NEVER), THREE, watch(None, C1, C3), watch(2, C2)],
+        [ONE, put(None, "a/2", 12, 2, NEVER), THREE, watch(None, C1, C3), watch(2, C3)],
+        "watch of a/ from now by process 3 (1.00 s to 2.00 s) delivered changes up to revision 3, but not that of a/2 "
+        "at 2, which watch of a/ from revision 2 by process 4 (1.00 s to 2.00 s) delivered",
+        4,
+    ),
+    (
+        "missed change",
+        [ONE, delete(2, "a/1", 2, 3), THREE, watch(1, C1, C3)],
+        [ONE, delete(None, "a/1", 2, 3), THREE, watch(1, C1, C3)],
+        "watch of a/ from revision 1 by process 3 (1.00 s to 2.00 s) delivered changes up to revision 3, but not that "
+        "of a/1 at 2: the delete of a/1 by process 1, acknowledged at 0.30 s",
+        4,
+    ),
+    (
+        "out of order",
+        [ONE, TWO, THREE, watch(None, C2, C1)],
+        [ONE, TWO, THREE, watch(None, C1, C2)],
+        "watch of a/ from now by process 3 (1.00 s to 2.00 s) delivered the change of a/1 at revision 1 after one at "
+        "revision 2",
+        2,
+    ),
+    (
+        "delivered twice",
+        [ONE, watch(1, C1, C1)],
+        [ONE, watch(1, C1), watch(1, C1)],
+        "watch of a/ from revision 1 by process 1 (1.00 s to 2.00 s) delivered the change of a/1 at revision 1 twice",
+        2,
+    ),
+    (
+        "before its start",
+        [ONE, TWO, watch(2, C1, C2)],
+        [ONE, TWO, watch(2, C2)],
+        "watch of a/ from revision 2 by process 2 (1.00 s to 2.00 s) delivered a change of a/1 at revision 1, before "
+        "its start",
+        2,
+    ),
+    (
+        "of another prefix",
+        [ONE, watch(1, C1, prefix="b/")],
+        [ONE, watch(1, C1, prefix="")],
+        "watch of b/ from revision 1 by process 1 (1.00 s to 2.00 s) delivered a change of a/1 at revision 1, which "
+        "has another prefix",
+        2,
+    ),
+    (
+        "after its cancel",
+        [ONE, TWO, watch(1, C1, late=[C2])],
+        [ONE, TWO, watch(1, C1, late=[])],
+        "watch of a/ from revision 1 by process 2 (1.00 s to 2.00 s) was cancelled, and then delivered the change of "
+        "a/2 at 2",
+        2,
+    ),
+    (
+        "wrong value",
+        [ONE, watch(1, [1, "a/1", 7])],
+        [ONE, watch(1, [1, "a/1", 11])],
+        "watch of a/ from revision 1 by process 1 (1.00 s to 2.00 s) delivered 7 as the change of a/1 at revision 1, "
+        "but that is the put of 11 to a/1 by process 0",
+        4,
+    ),
+    (
+        "watches disagree",
+        [
+            put(None, "a/1", 1, 0, NEVER),
+            put(None, "a/1", 2, 0, NEVER),
+            watch(1, [1, "a/1", 1]),
+            watch(1, [1, "a/1", 2]),
+        ],
+        [
+            put(None, "a/1", 1, 0, NEVER),
+            put(None, "a/1", 2, 0, NEVER),
+            watch(1, [1, "a/1", 2]),
+            watch(1, [1, "a/1", 2]),
+        ],
+        "watch of a/ from revision 1 by process 2 (1.00 s to 2.00 s) delivered 1 as the change of a/1 at revision 1, "
+        "but watch of a/ from revision 1 by process 3 (1.00 s to 2.00 s) delivered 2",
+        4,
+    ),
+    (
+        "change never made",
+        [ONE, watch(2, C2)],
+        [ONE, put(None, "a/2", 12, 2, NEVER), watch(2, C2)],
+        "watch of a/ from revision 2 by process 1 (1.00 s to 2.00 s) delivered 12 as the change of a/2 at revision 2, "
+        "but no write of that succeeded at this revision, or may have",
+        2,
+    ),
+    (
+        "change never made",
+        [ONE, watch(None, [5, "a/1", 11])],
+        [ONE, watch(None, [1, "a/1", 11])],
+        "watch of a/ from now by process 1 (1.00 s to 2.00 s) delivered 11 as the change of a/1 at revision 5, but "
+        "that is the put of 11 to a/1 by process 0, acknowledged at revision 1",
+        2,
+    ),
+    (
+        "change never made",
+        [put(None, "a/1", 1, 0, NEVER), watch(1, [1, "a/1", 1], end=15), watch(1, [4, "a/1", 1])],
+        [put(None, "a/1", 1, 0, NEVER), watch(1, [1, "a/1", 1], end=15), watch(1, [1, "a/1", 1])],
+        "watch of a/ from revision 1 by process 2 (1.00 s to 2.00 s) delivered 1 as the change of a/1 at revision 4, "
+        "but each write of that had been delivered at another revision already",
+        2,
+    ),
+    (
+        "change never made",
+        [watch(1, [1, "a/1", 1], end=15), put(None, "a/1", 1, 16, NEVER)],
+        [watch(1, [1, "a/1", 1], end=15), put(None, "a/1", 1, 14, NEVER)],
+        "watch of a/ from revision 1 by process 0 (1.00 s to 1.50 s) delivered 1 as the change of a/1 at revision 1, "
+        "but no write of that had begun by then",
+        2,
+    ),
+    (
+        "refused without compaction",
+        [compact(5, 0), refused(5, 8)],
+        [compact(5, 0), refused(4, 8), compact(9, 7, "info"), refused(8, 9), refused(None, 9)],
+        "watch of a/ from revision 5 by process 1 was refused as compacted at 0.80 s, but the latest compaction asked "
+        "for by then is at 5",
+        2,
+    ),
+    (
+        "revision went back",
+        [put(7, "a/1", 1, 0, 1), put(7, "b/1", 2, 2, 3)],
+        [put(7, "a/1", 1, 0, 2), put(6, "b/1", 2, 1, 3)],
+        "put of b/1 by process 1 has revision 7: it began at 0.20 s, after process 0 had been told of revision 7 at "
+        "0.10 s",
+        4,
+    ),
+    (
+        "revision went back",
+        [put(7, "a/1", 1, 0, 1), look(6, 2, 3)],
+        [put(7, "a/1", 1, 0, 1), look(7, 2, 3)],
+        "a look at the newest revision by process 1 has revision 6: it began at 0.20 s, after process 0 had been told "
+        "of revision 7 at 0.10 s",
+        4,
+    ),
+    (
+        "revision went back",
+        [look(7, 0, 1), put(None, "a/1", 1, 2, NEVER), watch(1, [7, "a/1", 1])],
+        [look(7, 0, 1), put(None, "a/1", 1, 2, NEVER), watch(1, [8, "a/1", 1])],
+        "put of a/1 by process 1 has revision 7: it began at 0.20 s, after process 0 had been told of revision 7 at "
+        "0.10 s",
+        5,
+    ),
+    (
+        "revision given twice",
+        [put(7, "a/1", 1, 0, 5), put(7, "a/1", 2, 0, 5)],
+        [put(7, "a/1", 1, 0, 5), put(7, "a/2", 2, 0, 5)],
+        "the put of 1 to a/1 by process 0 and the put of 2 to a/1 by process 1 were both acknowledged at revision 7",
+        4,
+    ),
+]
+
+
+def verdict_of(items: list[Did]) -> Verdict:
+    """Return the checker's verdict, which is the oracle's."""
+    verdict = WatchChecker().check(history(items))
+    late = any(item.answer.get("late") for item in items if item.f == "watch" and item.kind == "ok")
+    expected = "valid" if is_explained(items) and not late else "invalid"
+    text = "\n".join(map(str, items))
+    assert verdict.status == expected, f"{expected} expected, but {verdict}\n{text}"
+    return verdict
+
+
+@pytest.mark.parametrize(("kind", "bad", "good", "summary", "events"), ANOMALIES)
+def test_each_anomaly_and_its_valid_twin(kind: str, bad: list[Did], good: list[Did], summary: str, events: int) -> None:
+    """An anomaly is named and told with its witness; the nearest valid history is valid."""
+    anomaly = verdict_of(bad).anomalies[0]
+    assert (anomaly.kind, anomaly.summary, len(anomaly.witness)) == (kind, summary, events)
+    assert verdict_of(good).status == "valid"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_histories_get_the_oracles_verdict(seed: int) -> None:
+    """8,000 small histories, many with unknown outcomes; both verdicts come often."""
+    rng = random.Random(seed)
+    statuses = [verdict_of(small(rng)).status for _ in range(2000)]
+    assert min(statuses.count("valid"), statuses.count("invalid")) > 200
+
+
+def test_the_last_revision_of_a_watch_is_not_owed_whole() -> None:
+    """A watch may be cut off between two changes of one revision."""
+    both = [put(1, "a/1", 1, 0, 5), put(1, "a/2", 2, 0, 5)]
+    assert verdict_of([*both, watch(1, [1, "a/2", 2])]).status == "valid"
+    assert verdict_of([*both, put(2, "a/1", 3, 6, 7), watch(1, [1, "a/2", 2], [2, "a/1", 3])]).status == "invalid"
+
+
+def test_a_watch_of_unknown_outcome_says_nothing() -> None:
+    """Nothing is known of what it delivered."""
+    gone = watch(1)._replace(kind="info", answer=None)
+    assert WatchChecker().check(history([ONE, TWO, gone])).status == "valid"
+    assert WatchChecker().check(History([])).status == "valid"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        watch(1)._replace(answer={"changes": [[1, "a/1"]]}),
+        watch(1)._replace(answer={"changes": [["1", "a/1", 1]]}),
+        watch(1)._replace(answer=[]),
+        watch(1)._replace(value={"start": "now"}),
+        watch(1)._replace(value=None),
+        ONE._replace(answer=7),
+        ONE._replace(answer={"revision": True}),
+        ONE._replace(key=3),
+        look(1, 0, 1)._replace(answer="1"),
+        compact(1, 0)._replace(value=None),
+    ],
+)
+def test_a_malformed_value_is_an_error(broken: Did) -> None:
+    """The error names the event."""
+    with pytest.raises(HistoryError, match="drawing: event"):
+        WatchChecker().check(history([broken]))
+
+
+def test_a_long_history_is_checked_in_good_time() -> None:
+    """100,000 events are decided within ten seconds, though it takes less than one on an idle core."""
+    items: list[Did] = []
+    for number in range(1, 25_001):
+        items.append(put(number, f"a/{number % 5}", number, 4 * number, 4 * number + 1))
+        seen = [[each, f"a/{each % 5}", each] for each in range(max(1, number - 10), number + 1)]
+        items.append(watch(seen[0][0], *seen, begin=4 * number + 2, end=4 * number + 3))
+    long = history(items)
+    assert len(long.columns) == 50_000
+    start = time.process_time()
+    assert WatchChecker().check(long).status == "valid"
+    assert time.process_time() - start < 5.0
