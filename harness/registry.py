@@ -13,6 +13,7 @@ from harness.protocols import Backend, System
 
 SYSTEMS: Final[Mapping[str, str]] = {
     "etcd": "clusters.etcd:Etcd",
+    "zookeeper": "clusters.zookeeper:ZooKeeper",
     "memory": "clusters.memory:Memory",
     "noop": "clusters.noop:Noop",
 }

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import signal
-import subprocess
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import at_most_once
 import pytest
 from at_most_once import Subject
+from local_node import LocalNode, booted
 from proxy import Proxy
 
 from clusters.etcd import Etcd
@@ -26,44 +24,11 @@ from harness.errors import Definite, Indefinite
 from harness.facets import Register
 
 
-class LocalNode:
-    """A node on this host's loopback: a real server process, and as much of the protocol as booting needs."""
-
-    name = "n1"
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = str(folder)
-        # An address of this process alone, so that several of them run at once on etcd's usual ports.
-        self.ip = f"127.{64 + os.getpid() // 62_500 % 64}.{os.getpid() // 250 % 250}.{1 + os.getpid() % 250}"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    async def start(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, log: str = "server.log") -> int:
-        with Path(self.folder, log).open("ab") as output:
-            self.process = subprocess.Popen(argv, stdout=output, stderr=output, env=env)
-        return self.process.pid
-
-    async def state(self) -> str:
-        return "dead" if self.process is None or self.process.poll() is not None else "running"
-
-    async def read(self, path: str, *, tail_bytes: int | None = None) -> bytes:
-        return Path(self.folder, path).read_bytes()[-(tail_bytes or 0) :]
-
-    async def signal(self, number: int) -> None:
-        if self.process is not None:
-            self.process.send_signal(number)
-
-
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNode]:
     """A real etcd of one member."""
-    local = LocalNode(tmp_path_factory.mktemp("etcd"))
-    try:
-        asyncio.run(Etcd().boot([local]))  # type: ignore[list-item]
+    with booted(Etcd(), tmp_path_factory.mktemp("etcd")) as local:
         yield local
-    finally:
-        if local.process is not None:
-            local.process.kill()
-            local.process.wait()
 
 
 @pytest.fixture
