@@ -46,6 +46,7 @@ SUBJECTS: Final = (
     Subject("zookeeper:3.8.0"),
     Subject("zookeeper:3.9.3"),
     Subject("zookeeper:3.9.6"),
+    Subject("consul"),
 )
 
 
@@ -163,6 +164,7 @@ class Whole(NamedTuple):
 WHOLE: Final = (
     Whole("zookeeper:3.9.6", "docker", ("--nodes", "3", "--nemesis", "partition,kill")),
     Whole("zookeeper:3.9.6", "netns", ("--nodes", "3", "--nemesis", "partition", "--reads", "plain"), ("invalid",)),
+    Whole("consul", "netns", ("--nodes", "5", "--nemesis", "partition,kill")),
 )
 
 
