@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -82,39 +82,41 @@ def _stanzas(text: str) -> Iterator[Mapping[str, str]]:
             yield entry
 
 
-class Package(NamedTuple):
-    """A binary inside a package of a Debian suite.
+class Download(NamedTuple):
+    """Packages of a Debian suite, by the host's mirror and keys but with lists and a cache of their own.
 
     Attributes:
-        package, suite: what to download.
-        member: the binary's path in the package.
+        suite, packages: what to download.
         etc: the host's apt configuration.
     """
 
-    package: str
     suite: str
-    member: str
+    packages: Sequence[str]
     etc: Path = Path("/etc/apt")
 
     def __str__(self) -> str:
-        return f"Debian package {self.package} of {self.suite}"
+        return f"Debian package {self.packages[0]} of {self.suite}"
 
-    def fetch(self, folder: Path) -> Path:
-        """See clusters.fetch.Source."""
+    def fetch(self, folder: Path) -> list[Path]:
+        """Download into an empty folder; return the packages' files, in the order that was asked for.
+
+        Raises:
+            SourceError: why not, in one line.
+        """
         mirror = find_mirror(self.etc)
         if mirror is None:
             raise SourceError(f"{self}: this host's apt has no mirror of Debian in {self.etc}")
         env = os.environ | {"APT_CONFIG": str(self._configure(folder, mirror)), "LC_ALL": "C"}
         run(self, ["apt-get", "--quiet", "update", "--error-on=any"], cwd=folder, env=env)
-        run(self, ["apt-get", "--quiet", "download", f"{self.package}/{self.suite}"], cwd=folder, env=env)
-        packages = list(folder.glob("*.deb"))
-        if not packages:
-            raise SourceError(f"{self}: nothing was downloaded")
-        run(self, ["dpkg-deb", "--extract", str(packages[0]), str(folder / "files")], cwd=folder)
-        binary = folder / "files" / self.member
-        if not binary.is_file():
-            raise SourceError(f"{self}: no {self.member} in it")
-        return binary
+        wanted = [f"{package}/{self.suite}" for package in self.packages]
+        run(self, ["apt-get", "--quiet", "download", *wanted], cwd=folder, env=env)
+        return [self._file(folder, package) for package in self.packages]
+
+    def _file(self, folder: Path, package: str) -> Path:
+        found = list(folder.glob(f"{package}_*.deb"))
+        if not found:
+            raise SourceError(f"{self}: {package} was not downloaded")
+        return found[0]
 
     def _configure(self, folder: Path, mirror: Mirror) -> Path:
         """Write a configuration of apt that keeps everything in the folder; return its path."""
@@ -145,3 +147,30 @@ class Package(NamedTuple):
         path = folder / "apt.conf"
         path.write_text("\n".join(lines) + "\n")
         return path
+
+
+class Package(NamedTuple):
+    """A binary inside a package of a Debian suite.
+
+    Attributes:
+        package, suite: what to download.
+        member: the binary's path in the package.
+        etc: the host's apt configuration.
+    """
+
+    package: str
+    suite: str
+    member: str
+    etc: Path = Path("/etc/apt")
+
+    def __str__(self) -> str:
+        return f"Debian package {self.package} of {self.suite}"
+
+    def fetch(self, folder: Path) -> Path:
+        """See clusters.fetch.Source."""
+        (package,) = Download(self.suite, (self.package,), self.etc).fetch(folder)
+        run(self, ["dpkg-deb", "--extract", str(package), str(folder / "files")], cwd=folder)
+        binary = folder / "files" / self.member
+        if not binary.is_file():
+            raise SourceError(f"{self}: no {self.member} in it")
+        return binary

@@ -66,7 +66,7 @@ def _families(text: str) -> tuple[str, ...]:
 @click.option(
     "--facet", "facets", multiple=True, callback=_pairs, metavar="NAME=VARIETY", help="Such as lock=recipe, of etcd."
 )
-@click.option("--reads", type=click.Choice(["linearizable", "serializable"]), help="Same as --option reads=…")
+@click.option("--reads", help="Same as --option reads=…: how a register is read, see `kingslayer systems`.")
 @click.option(
     "--option", "options", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="Of workload or system."
 )
@@ -213,9 +213,16 @@ def systems_command() -> None:
 
     rows = {}
     for name in SYSTEMS:
-        system = find_system(name)
-        rows[name] = f"{system.summary} (versions: {', '.join(system.versions)})"
+        system = find_system(name)("", {})
+        rows[name] = f"{system.summary} ({_traits(system)})"
     _list(rows)
+
+
+def _traits(system: Any) -> str:
+    """Return a system's versions, facets and ways to read a register, for people."""
+    reads = getattr(system, "options", {}).get("reads")
+    traits = {"versions": system.versions, "facets": system.facets, "reads": reads}
+    return "; ".join(f"{name}: {', '.join(values)}" for name, values in traits.items() if values)
 
 
 @cli.command("workloads")

@@ -13,6 +13,8 @@ from harness.protocols import Backend, System
 
 SYSTEMS: Final[Mapping[str, str]] = {
     "etcd": "clusters.etcd:Etcd",
+    "zookeeper": "clusters.zookeeper:ZooKeeper",
+    "consul": "clusters.consul:Consul",
     "memory": "clusters.memory:Memory",
     "noop": "clusters.noop:Noop",
 }

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from checkers import checker_for
-from harness.errors import ContractError, Definite, UsageError
+from harness.errors import ContractError, Definite
 from harness.facets import Register
 from harness.generator import Generator, calls, limit, mix, on_keys, once, repeat, until_ok
 from harness.op import Call
@@ -54,8 +54,10 @@ class GrowingClient(FacetClient):
 class GrowingWorkload:
     """Elements 1, 2, … are each sent once to a key; keys rotate every OPS_PER_KEY operations.
 
+    How a register is read (`reads`) is an option of the system's.
+
     Args:
-        options: reads = linearizable (default) or serializable, as in the register's workload.
+        options: none of its own.
     """
 
     name: str
@@ -63,12 +65,9 @@ class GrowingWorkload:
     grow: str
     """The name of the operation that makes the list longer."""
     facet = "register"
-    options: Mapping[str, Sequence[str]] = MappingProxyType({"reads": ("linearizable", "serializable")})
+    options: Mapping[str, Sequence[str]] = MappingProxyType({})
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        reads = options.get("reads", "linearizable")
-        if reads not in self.options["reads"]:
-            raise UsageError(f"reads={reads!r} is not a way to read", "choose linearizable or serializable")
         self._used: list[str] = []
 
     def client(self, facet: Register) -> Client:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from checkers import linearizable
-from harness.errors import ContractError, UsageError
+from harness.errors import ContractError
 from harness.facets import Register
 from harness.generator import Generator, calls, limit, mix, on_keys, once, repeat, until_ok
 from harness.op import Call
@@ -71,20 +71,18 @@ _READ: Final = Call("read")
 class RegisterWorkload:
     """Half reads, a quarter writes, a quarter cas, on keys that rotate every OPS_PER_KEY operations.
 
+    How a register is read (`reads`) is an option of the system's.
+
     Args:
-        options: reads = linearizable (default) or serializable: the positive control, which reads what the
-            client's node has and must be found invalid under faults.
+        options: none of its own.
     """
 
     name = "register"
     summary = "read, write and compare-and-set on many keys; each key must be linearizable"
     facet = "register"
-    options: Mapping[str, Sequence[str]] = MappingProxyType({"reads": ("linearizable", "serializable")})
+    options: Mapping[str, Sequence[str]] = MappingProxyType({})
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        reads = options.get("reads", "linearizable")
-        if reads not in self.options["reads"]:
-            raise UsageError(f"reads={reads!r} is not a way to read", "choose linearizable or serializable")
         self._used: list[str] = []
 
     def client(self, facet: Register) -> Client:

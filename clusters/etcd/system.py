@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from clusters.etcd.facets import CLIENT_PORT, FACETS, reads
+from clusters.etcd.facets import CLIENT_PORT, FACETS, READS, reads
 from clusters.etcd.install import VERSIONS, install
 from clusters.http import get
+from clusters.waiting import until
 from harness.errors import ClusterError, InternalError, UsageError
 from harness.protocols import FacetFactory, Node, NodeStatus
 
@@ -22,11 +23,9 @@ HEARTBEAT_MS: Final = 100
 ELECTION_TIMEOUT_MS: Final = 1000
 
 LOG: Final = "server.log"
-LOG_TAIL_BYTES: Final = 2000
 
 MEMBER_UP_TIMEOUT_S: Final = 10.0
 HEALTHY_TIMEOUT_S: Final = 30.0
-POLL_S: Final = 0.01
 ASK_TIMEOUT_S: Final = 0.5
 
 
@@ -76,6 +75,7 @@ class Etcd:
     backends: Sequence[str] = ("docker", "netns")
     summary: ClassVar[str] = "etcd: key-value store on Raft; linearizable reads, transactions, leases, locks, elections"
     versions: ClassVar[tuple[str, ...]] = VERSIONS
+    options: ClassVar[Mapping[str, Sequence[str]]] = {"reads": READS}
     facets: ClassVar[Mapping[str, FacetFactory]] = FACETS
     logs: ClassVar[Sequence[str]] = (LOG,)
 
@@ -144,23 +144,7 @@ class Etcd:
         )
 
     async def _wait(self, node: Node, reached: Callable[[Node], Awaitable[bool]], what: str, timeout_s: float) -> None:
-        """Wait until a node has got there; give up early where its server has ended."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                while not await reached(node):
-                    if await node.state() == "dead":
-                        raise await self._failed(node, what, "its server ended")
-                    await asyncio.sleep(POLL_S)
-        except TimeoutError:
-            reason = f"not within {timeout_s:g} s (its server is {await node.state()})"
-            raise await self._failed(node, what, reason) from None
-
-    async def _failed(self, node: Node, what: str, reason: str) -> ClusterError:
-        tail = (await node.read(LOG, tail_bytes=LOG_TAIL_BYTES)).decode(errors="replace").strip()
-        return ClusterError(
-            f"{node.name}: etcd {self.version} did not {what}: {reason}",
-            f"see what it says in the last lines of its log:\n{tail or '(empty)'}",
-        )
+        await until(node, reached, server=f"etcd {self.version}", what=what, timeout_s=timeout_s, log=LOG)
 
 
 async def _answers_peers(node: Node) -> bool:

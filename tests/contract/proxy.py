@@ -17,6 +17,8 @@ class Proxy:
         address: "ip:port" to connect to; the same after `stop` and `start`.
         lose_replies: bytes from the server are read and dropped.
         lose_requests: bytes from the client are read and dropped.
+        spare: how many pieces (a request, a reply) still get through whenever losing begins: for an operation that
+            reads before it writes.
         requests: set when bytes of a client went to the server, or were lost.
         replies: set when bytes of the server came, also when they were dropped.
     """
@@ -28,6 +30,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._port = 0
         self.lose_replies = self.lose_requests = False
+        self.spare = self._passing = 0
         self.requests, self.replies = asyncio.Event(), asyncio.Event()
 
     @property
@@ -60,6 +63,7 @@ class Proxy:
     def lose(self, *, requests: bool = False, replies: bool = False) -> None:
         """Lose these from now on, and forget what was seen so far."""
         self.lose_requests, self.lose_replies = requests, replies
+        self._passing = self.spare
         self.requests.clear()
         self.replies.clear()
 
@@ -86,7 +90,12 @@ class Proxy:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, from_server: bool) -> None:
         while data := await reader.read(1 << 16):
-            if not (self.lose_replies if from_server else self.lose_requests):
+            lost = self.lose_replies if from_server else self.lose_requests
+            if lost and self._passing:
+                self._passing -= 1
+                writer.write(data)
+                continue
+            if not lost:
                 writer.write(data)
                 await writer.drain()
             (self.replies if from_server else self.requests).set()

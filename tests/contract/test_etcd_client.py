@@ -12,7 +12,8 @@ from typing import Any
 import at_most_once
 import pytest
 from at_most_once import Subject
-from local_etcd import LocalNode, booted, version
+from local_etcd import version
+from local_node import LocalNode, booted
 from proxy import Proxy
 
 from clusters.etcd import Etcd
@@ -25,7 +26,7 @@ from harness.facets import Register
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNode]:
     """A real etcd of one member."""
-    with booted(tmp_path_factory.mktemp("etcd")) as local:
+    with booted(Etcd(), tmp_path_factory.mktemp("etcd")) as local:
         yield local
 
 

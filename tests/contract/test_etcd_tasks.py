@@ -10,9 +10,11 @@ from typing import Any
 import at_most_once
 import pytest
 from at_most_once import Subject
-from local_etcd import LocalNode, ask, booted, version
+from local_etcd import ask, version
+from local_node import LocalNode, booted
 from proxy import Proxy
 
+from clusters.etcd import Etcd
 from clusters.etcd.system import CLIENT_PORT
 from clusters.etcd.tasks import CLAIM, OPEN, EtcdTasks
 from clusters.etcd.wire_txn import get, lease_grant_request
@@ -27,7 +29,7 @@ ODD = ("odd",)
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNode]:
     """A real etcd of one member."""
-    with booted(tmp_path_factory.mktemp("etcd")) as local:
+    with booted(Etcd(), tmp_path_factory.mktemp("etcd")) as local:
         yield local
 
 

@@ -83,7 +83,7 @@ ERRORS = [
     (("run", "memory", "--option", "nothing=1"), 2, "has an option 'nothing'"),
     (("run", "memory", "--option", "bug=nothing"), 2, "bug=nothing is not possible"),
     (("run", "memory", "--option", "bug"), 2, "'bug' is not NAME=VALUE"),
-    (("run", "memory", "--reads", "psychic"), 2, "psychic"),
+    (("run", "etcd", "--reads", "psychic"), 2, "psychic"),
     (("run", "memory", "--nodes", "0"), 2, "--nodes"),
     (("run", "memory", "--nodes", "1", "--nemesis", "partition"), 2, "partition"),
     (("run", "memory", "--colour"), 2, "No such option"),

@@ -12,7 +12,7 @@ from test_register import asked
 
 from checkers.append import Append
 from checkers.grow_set import GrowingSet
-from harness.errors import ContractError, Definite, Indefinite, UsageError
+from harness.errors import ContractError, Definite, Indefinite
 from harness.op import Call
 from workloads import find
 from workloads.growing import OPS_PER_KEY
@@ -92,5 +92,3 @@ def test_each_is_checked_as_what_it_is() -> None:
     """A set's elements have no order, a list's have."""
     assert [type(checker) for checker in find("set")({}).checkers()] == [GrowingSet]
     assert [type(checker) for checker in find("append")({}).checkers()] == [Append]
-    with pytest.raises(UsageError, match="reads='dirty' is not a way to read"):
-        find("set")({"reads": "dirty"})

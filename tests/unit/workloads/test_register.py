@@ -131,14 +131,6 @@ def test_the_client_does_each_call_once() -> None:
     assert facet.calls == [("open",), ("read", "k"), ("write", "k", 3), ("cas", "k", 3, 4), ("close",)]
 
 
-def test_options() -> None:
-    """reads is linearizable or serializable; another way to read is refused."""
-    for reads in RegisterWorkload.options["reads"]:
-        RegisterWorkload({"reads": reads})
-    with pytest.raises(UsageError, match="reads='dirty' is not a way to read"):
-        RegisterWorkload({"reads": "dirty"})
-
-
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_every_workload_is_whole(name: str) -> None:
     """Each listed workload has what the lists, the runner and the checkers need."""

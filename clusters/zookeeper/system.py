@@ -1,0 +1,216 @@
+"""The system ZooKeeper: starts an ensemble, and asks its servers what they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from clusters.waiting import until
+from clusters.zookeeper.install import VERSIONS, Installed, install
+from harness.errors import InternalError, UsageError
+from harness.facets import Facet
+from harness.protocols import FacetFactory, Node, NodeStatus
+
+CLIENT_PORT: Final = 2181
+PEER_PORT: Final = 2888
+ELECTION_PORT: Final = 3888
+
+TICK_MS: Final = 500
+INIT_TICKS: Final = 10
+SYNC_TICKS: Final = 4
+ELECTION_CONNECT_MS: Final = 500
+
+LOG: Final = "server.log"
+EPOCH_FILE: Final = "data/version-2/currentEpoch"
+
+SERVING_TIMEOUT_S: Final = 60.0
+ASK_TIMEOUT_S: Final = 0.4
+STATUS_TRIES_MAX: Final = 3
+REPLY_BYTES_MAX: Final = 1 << 16
+
+READS: Final = ("quorum", "sync", "plain")
+
+_JVM: Final = ("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
+_ROLES: Final = {"leader": "leader", "follower": "follower", "standalone": "leader", "observer": "learner"}
+_NOT_SERVING: Final = "not currently serving"
+
+
+def register(node: Node, options: Mapping[str, Any]) -> Facet:
+    """Make the facet "register" on one node.
+
+    Args:
+        options: "reads" is "quorum" (the default), "sync" or "plain".
+
+    Raises:
+        UsageError: another value of "reads", or kazoo is not installed.
+    """
+    reads = _reads(options)
+    try:
+        from clusters.zookeeper.client import ZooKeeperRegister
+    except ImportError as error:
+        raise _missing(error) from error
+    return ZooKeeperRegister(f"{node.ip}:{CLIENT_PORT}", reads=reads)
+
+
+def _missing(error: ImportError) -> UsageError:
+    return UsageError(f"the client of ZooKeeper cannot be loaded: {error}", "pip install 'kingslayer[zookeeper]'")
+
+
+def _reads(options: Mapping[str, Any]) -> str:
+    reads = options.get("reads", READS[0])
+    if reads not in READS:
+        raise UsageError(f"reads={reads!r}: ZooKeeper has no such reads", f"choose one of {', '.join(READS)}")
+    return str(reads)
+
+
+class ZooKeeper:
+    """ZooKeeper, as its makers ship it: explicit time-outs, fsync on, one server a node.
+
+    Args:
+        version: one of `versions`; "" is the newest.
+        options: of the run.
+
+    Raises:
+        UsageError: an unknown version, or a wrong option.
+    """
+
+    name: ClassVar[str] = "zookeeper"
+    backends: Sequence[str] = ("docker", "netns")
+    summary: ClassVar[str] = "ZooKeeper: tree of nodes on Zab; linearizable writes, reads by choice"
+    versions: ClassVar[tuple[str, ...]] = VERSIONS
+    options: ClassVar[Mapping[str, Sequence[str]]] = {"reads": READS}
+    facets: ClassVar[Mapping[str, FacetFactory]] = {"register": register}
+    logs: ClassVar[Sequence[str]] = (LOG,)
+
+    def __init__(self, version: str = "", options: Mapping[str, Any] = {}) -> None:
+        if version and version not in VERSIONS:
+            raise UsageError(f"ZooKeeper {version}: not a version that we know", f"choose one of {', '.join(VERSIONS)}")
+        _reads(options)
+        self.version = version or VERSIONS[-1]
+
+    async def install(self) -> Sequence[Path]:
+        """See System; like etcd's, it leaves no thread behind."""
+        return install(self.version).folders
+
+    async def boot(self, nodes: Sequence[Node]) -> None:
+        """See System. Servers of an ensemble look for each other until a majority is there: all start at once."""
+        await asyncio.gather(*(_configure(node, number, nodes) for number, node in enumerate(nodes, 1)))
+        await asyncio.gather(*(self.start(node) for node in nodes))
+        server = f"ZooKeeper {self.version}"
+        await asyncio.gather(
+            *(
+                until(node, self.ready, server=server, what="serve", timeout_s=SERVING_TIMEOUT_S, log=LOG)
+                for node in nodes
+            )
+        )
+
+    async def start(self, node: Node) -> None:
+        """See System."""
+        installed = install(self.version)
+        await node.start(_argv(installed, node), env={"LD_LIBRARY_PATH": installed.libraries}, log=LOG)
+
+    async def ready(self, node: Node) -> bool:
+        """Say whether the server serves clients: it does while it leads, or follows a leader."""
+        try:
+            return _mode(await _ask(node.ip, "srvr")) is not None
+        except OSError:
+            return False
+
+    async def status(self, node: Node) -> NodeStatus:
+        """Ask the server for its role and its last transaction, and its disk for its epoch.
+
+        The epoch cannot be taken from the last transaction's id: a new follower's last transaction is of an earlier
+        epoch, and one that was never agreed to is taken back. The file is written before a server leads or follows in
+        the epoch, and only ever grows. So where it is the same before and after the answer, the role is of that epoch:
+        a server that had led in an earlier one had stopped to before the file changed.
+
+        Raises:
+            OSError: it does not answer in time, or an election came between.
+        """
+        epoch = await _epoch(node)
+        for _ in range(STATUS_TRIES_MAX):
+            reply = await _ask(node.ip, "srvr")
+            after = await _epoch(node)
+            if after == epoch:
+                mode = _mode(reply)
+                role = "candidate" if mode is None else _ROLES[mode]
+                return NodeStatus(role, epoch, node.name if role == "leader" else None, _last_transaction(reply))
+            epoch = after
+        raise OSError(f"{node.name}: its epoch changes all the time")
+
+
+async def _configure(node: Node, number: int, nodes: Sequence[Node]) -> None:
+    """Write a server's number and configuration."""
+    lines = [
+        f"tickTime={TICK_MS}",
+        f"initLimit={INIT_TICKS}",
+        f"syncLimit={SYNC_TICKS}",
+        f"dataDir={node.folder}/data",
+        f"clientPort={CLIENT_PORT}",
+        f"clientPortAddress={node.ip}",
+        "maxClientCnxns=0",
+        "admin.enableServer=false",
+        "4lw.commands.whitelist=srvr",
+        *(f"server.{other}={peer.ip}:{PEER_PORT}:{ELECTION_PORT}" for other, peer in enumerate(nodes, 1)),
+    ]
+    script = 'cd "$1" && mkdir -p data && printf %s "$2" > data/myid && printf %s "$3" > zoo.cfg'
+    argv = ["sh", "-c", script, "sh", node.folder, str(number), "\n".join([*lines, ""])]
+    code, output = await node.run(argv)
+    if code:
+        raise InternalError(f"{node.name}: its configuration cannot be written: {output.strip()}")
+
+
+def _argv(installed: Installed, node: Node) -> list[str]:
+    properties = {
+        "zookeeper.cnxTimeout": ELECTION_CONNECT_MS,
+        "zookeeper.preAllocSize": 4096,  # KB; its 64 MB would take longer to make than an ensemble lives
+        "org.slf4j.simpleLogger.showDateTime": "true",
+        "org.slf4j.simpleLogger.dateTimeFormat": "yyyy-MM-dd HH:mm:ss.SSS",
+        "java.io.tmpdir": node.folder,
+    }
+    argv = [str(installed.java), *_JVM, *(f"-D{name}={value}" for name, value in properties.items())]
+    main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
+    return [*argv, "-cp", installed.classpath, main, f"{node.folder}/zoo.cfg"]
+
+
+async def _ask(ip: str, word: str) -> str:
+    """Return a server's answer to one of its four-letter words.
+
+    Raises:
+        OSError: no whole answer in time.
+    """
+    async with asyncio.timeout(ASK_TIMEOUT_S):
+        reader, writer = await asyncio.open_connection(ip, CLIENT_PORT)
+        try:
+            writer.write(word.encode())
+            reply = (await reader.read(REPLY_BYTES_MAX)).decode(errors="replace")
+            while not reply.endswith("\n") or (_NOT_SERVING not in reply and "Mode:" not in reply):
+                more = await reader.read(REPLY_BYTES_MAX)
+                if not more:
+                    raise OSError(f"{ip}: {word}: a cut answer: {reply[:100]!r}")
+                reply += more.decode(errors="replace")
+            return reply
+        finally:
+            writer.close()
+
+
+def _field(reply: str, name: str) -> str | None:
+    return next((line.partition(": ")[2].strip() for line in reply.splitlines() if line.startswith(f"{name}: ")), None)
+
+
+def _mode(reply: str) -> str | None:
+    """Return what a server is that serves; None for one that does not."""
+    return None if _NOT_SERVING in reply else _field(reply, "Mode")
+
+
+def _last_transaction(reply: str) -> int | None:
+    zxid = _field(reply, "Zxid")
+    return None if zxid is None else int(zxid, 16)
+
+
+async def _epoch(node: Node) -> int | None:
+    """Return the epoch that a server was last in; None for one that stands alone or was in none yet."""
+    text = (await node.read(EPOCH_FILE)).strip()
+    return int(text) if text else None

@@ -1,0 +1,201 @@
+"""Every other system than etcd on real machines: it boots, replaces its leader, keeps its data, and a run judges it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+from waiting import until
+
+from harness.errors import Definite
+from harness.protocols import Backend, Node, NodeStatus
+from harness.registry import find_system, split_system
+
+PATIENCE_S: Final = 40.0
+COMMAND: Final = Path(sys.executable).with_name("kingslayer")
+
+Run = Callable[..., Any]
+
+
+class Subject(NamedTuple):
+    """A system under test, as `kingslayer run` names it.
+
+    Attributes:
+        nodes: of its cluster.
+        durable: what was acknowledged survives the death of all servers.
+    """
+
+    name: str
+    nodes: int = 3
+    durable: bool = True
+
+    def make(self) -> Any:
+        name, version = split_system(self.name)
+        return find_system(name)(version, {})
+
+
+SUBJECTS: Final = (
+    Subject("zookeeper:3.8.0"),
+    Subject("zookeeper:3.9.3"),
+    Subject("zookeeper:3.9.6"),
+    Subject("consul"),
+)
+
+
+async def statuses_of(system: Any, nodes: Sequence[Node]) -> dict[str, NodeStatus]:
+    """Return the status of every node that answers."""
+    answers = await asyncio.gather(*(system.status(node) for node in nodes), return_exceptions=True)
+    return {node.name: answer for node, answer in zip(nodes, answers, strict=True) if isinstance(answer, NodeStatus)}
+
+
+async def read(system: Any, node: Node, key: str) -> Any:
+    register = system.facets["register"](node, {})
+    try:
+        await register.open()
+        return await register.read(key)
+    finally:
+        await register.close()
+
+
+async def write(system: Any, node: Node, key: str, value: Any) -> None:
+    register = system.facets["register"](node, {})
+    await register.open()
+    await register.write(key, value)
+    await register.close()
+
+
+async def kill(nodes: Sequence[Node]) -> None:
+    async def dead() -> bool:
+        return {await node.state() for node in nodes} == {"dead"}
+
+    for node in nodes:
+        await node.signal(signal.SIGKILL)
+    await until(dead, "killed servers are dead", PATIENCE_S)
+
+
+class Watcher:
+    """Looks at every node's status, and holds what must be true of all answers together."""
+
+    def __init__(self, system: Any, nodes: Sequence[Node]) -> None:
+        self.system, self.nodes = system, nodes
+        self.terms: dict[str, int] = {}
+        self.leaders: dict[int, str] = {}
+
+    async def leader(self, after: int = -1) -> str | None:
+        """Return who leads in a term that is newer than `after`."""
+        for name, status in (await statuses_of(self.system, self.nodes)).items():
+            if status.term is not None:
+                assert status.term >= self.terms.get(name, 0), f"{name} went back in its terms"
+                self.terms[name] = status.term
+            if status.role == "leader":
+                assert status.leader == name
+                assert status.term is not None
+                assert self.leaders.setdefault(status.term, name) == name, f"two leaders in term {status.term}"
+        newest = max(self.leaders, default=-1)
+        return self.leaders[newest] if newest > after else None
+
+
+async def lives(_: Backend, nodes: Sequence[Node], subject: Subject) -> None:
+    system = subject.make()
+    await asyncio.gather(*(node.wipe() for node in nodes))
+    await system.boot(nodes)
+    assert all(await asyncio.gather(*(system.ready(node) for node in nodes)))
+    for turn, node in enumerate(nodes):
+        await write(system, node, "k", turn)
+        assert [await read(system, other, "k") for other in nodes] == [turn] * len(nodes)
+    watcher, by_name = Watcher(system, nodes), {node.name: node for node in nodes}
+
+    async def led(after: int = -1) -> bool:
+        return await watcher.leader(after) is not None
+
+    await until(led, "somebody leads", PATIENCE_S)
+    term, old = max(watcher.leaders), by_name[str(await watcher.leader())]
+    await kill([old])
+    assert not await system.ready(old)
+    await until(lambda: led(term), "another leads", PATIENCE_S)
+    await system.start(old)
+    await until(lambda: system.ready(old), "the old leader serves again", PATIENCE_S)
+    await write(system, old, "k", "after")
+    await kill(nodes)
+    await asyncio.gather(*(system.start(node) for node in nodes))
+    for node in nodes:
+        await until(lambda node=node: system.ready(node), f"{node.name} serves again", PATIENCE_S)  # type: ignore[misc]
+
+    async def kept() -> bool:
+        try:
+            return bool(await read(system, old, "k") == "after")
+        except (Definite, OSError):
+            return False
+
+    await until(kept, "what was acknowledged is there", PATIENCE_S)
+    assert await led()
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
+def test_it_boots_replaces_its_leader_and_keeps_its_data(on_netns: Run, subject: Subject) -> None:
+    """By the nodes' own word terms only grow and each has one leader; nothing that was acknowledged is lost."""
+    on_netns(lives, subject, nodes=subject.nodes, paths=asyncio.run(subject.make().install()))
+
+
+class Whole(NamedTuple):
+    """A whole run of the command.
+
+    Attributes:
+        system: with its version.
+        words: more of the command line.
+        verdicts: that it may end with.
+    """
+
+    system: str
+    backend: str
+    words: tuple[str, ...] = ()
+    verdicts: tuple[str, ...] = ("valid",)
+
+
+WHOLE: Final = (
+    Whole("zookeeper:3.9.6", "docker", ("--nodes", "3", "--nemesis", "partition,kill")),
+    Whole("zookeeper:3.9.6", "netns", ("--nodes", "3", "--nemesis", "partition", "--reads", "plain"), ("invalid",)),
+    Whole("consul", "netns", ("--nodes", "5", "--nemesis", "partition,kill")),
+)
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [pytest.param(whole, marks=getattr(pytest.mark, whole.backend), id="-".join(whole[:2])) for whole in WHOLE],
+)
+def test_a_run_ends_with_its_verdict_and_leaves_nothing_behind(tmp_path: Path, whole: Whole) -> None:
+    """Under verified faults it keeps its promises, or is found out where it promises nothing."""
+    words = ("--backend", whole.backend, "--time-limit", "7", "--interval", "3", "--seed", "3", "--json", *whole.words)
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [COMMAND, "run", whole.system, *words], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    summary = json.loads(done.stdout)
+    assert summary["verdict"] in whole.verdicts, done.stderr + done.stdout
+    assert summary["faults"]
+    assert all(fault["verified"] for fault in summary["faults"])
+    assert summary["ops"]["ok"] >= 500
+    assert "Traceback" not in done.stderr
+    assert "never retrieved" not in done.stderr
+    assert not servers_below(tmp_path)
+
+
+def servers_below(folder: Path) -> list[str]:
+    """Return the command lines of processes that work below `folder`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if (path / "cwd").readlink().is_relative_to(folder):
+                found.append((path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue
+    return found
