@@ -43,6 +43,7 @@ _STOPPED = cython.declare(cython.int, 7)
 _CLOCK_EVERY = cython.declare(cython.int, 64)
 _MEMORY = cython.declare(cython.int, 5)
 _COVER_STATES = cython.declare(cython.int, 4)  # a cover of more, for each of its beam, would cost more than it tells
+_FEW = cython.declare(cython.int, 512)  # the widest beam without configurations that differ in `used` alone
 _MARK_EVERY = cython.declare(cython.int, 256)  # operations
 
 
@@ -106,6 +107,7 @@ class Forward(Moves):
         count: cython.Py_ssize_t = len(codes)
         self.enter(0, 0, 1, (), (), self.most)
         self.beam, self.cover = beam, False
+        self.work.keyed = self.front.keyed = self.stride
         with cython.nogil:
             for number in range(count):
                 if code[number] == 0:
@@ -121,6 +123,7 @@ class Forward(Moves):
         """
         self.beam, self.cover, self.pause, self.marks = beam, cover, pause, marks
         self.mark_at = self.at if not marks else self.at + _MARK_EVERY
+        self.work.keyed = self.front.keyed = self.stride if cover or beam > _FEW else 1 + 2 * self.words
         code: cython.int
         with cython.nogil:
             code = self.walk()
@@ -246,6 +249,8 @@ class Forward(Moves):
         if self.work.count:
             self.list_moves()
             code = self.expand(slot)
+            if self.work.merged:
+                self.dropped = True
         self.since = self.invoke[self.slot_op[slot]]
         self.close(slot)
         if code != _VALID:

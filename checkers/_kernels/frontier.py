@@ -40,6 +40,8 @@ class Frontier(Steps):
         self.rank()
         for item in range(self.out.count):
             self.keep(cython.cast(cython.Py_ssize_t, self.ranked[item]) * self.stride)
+        if self.front.merged:
+            self.dropped = True
         return _VALID
 
     def rank(self):
@@ -102,7 +104,7 @@ class Frontier(Steps):
         if self.front.count < self.beam or (self.cover and nearest < 0):
             for word in range(self.stride):
                 self.scratch[word] = self.out.words[base + word]
-            return self.front.append(self.scratch)
+            return self.front.add(self.scratch)
         if self.cover:
             return self.join(self.out.words, base, self.front.words, nearest)
         self.dropped = True
