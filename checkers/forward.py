@@ -27,19 +27,23 @@ Each shortcut keeps this: wherever a configuration can be completed to an explan
    that the other can. Equal operations of unknown outcome differ in nothing, so that counts of them are enough.
 6. *Unknown outcomes that nobody can see any more are forgotten*, from the row that the model names
    (Model.useful_until).
-7. *A beam.* Only the best few configurations are kept; a narrow beam uses an unknown outcome only where nothing goes
-   on without. Whatever was found is an order, so "valid" is exact. "Invalid" counts only if nothing was dropped.
+7. *A beam.* Only the best few configurations are kept; the narrowest uses an unknown outcome only where nothing goes
+   on without, and none but the widest keeps two that differ in `used` alone: with many unknown outcomes it would hold
+   nothing else. Whatever was found is an order, so "valid" is exact. "Invalid" counts only if nothing was dropped.
 8. *Covers.* To show that there is no order, configurations that the beam has no room for are not dropped but joined:
    one that may use what either may, and owes only what both do, can do all that each of them can (5). If even that
    set dies out, the history is not linearizable, at the latest by that row.
+9. *Covers that begin afresh.* Where all states are known (a closed table), a cover can begin anywhere: with one
+   configuration of each state, that may use whatever is open and whatever of unknown outcome was invoked, and owes
+   nothing. By 5 each of them can do all that any of its state can, so that no proof needs to go far back.
 
-5 and 8 rest on this: rules 1 to 4 hold for every configuration, also for one that no history leads to, because each of
+5, 8 and 9 rest on this: rules 1 to 4 hold for every configuration, also for one that no history leads to, because each of
 them compares ways to complete it and not ways to have come there. The brute-force oracle in tests/unit/checkers holds
 all of them, together, for every model.
 
 Where a beam loses every configuration, the walk goes back to a mark (there is one every 256 operations) and tries a
-wider one; where it gets past, the narrow one goes on from there. In between, a cover tries to prove that nothing
-gets past. At the end stands the walk that drops nothing, and its limits.
+wider one; where it gets past, the narrow one goes on from there. In between, covers try to prove that nothing
+gets past, first those that begin afresh. At the end stands the walk that drops nothing, and its limits.
 
 Cost: 3 to 15 µs an operation with 5 to 50 clients on a register of few values, unknown outcomes included
 (benchmarks/forward.py). Exponential at worst in the operations that are open at once; then a limit says `unknown`.
@@ -67,9 +71,10 @@ _BEAM: Final = 16
 _LEVELS: Final = ((64, 512, 16), (512, 2048, 64), (4096, 8192, 512))
 """Of each attempt to get past a loss: the beam, how many operations it goes back, the beam of the cover."""
 _NEAR: Final = 16384  # operations from the last mark of a cover up to which a cover is tried before a wider beam
+_MARK_EVERY: Final = 256  # operations between two marks of a walk
 _AHEAD: Final = 256  # operations that an attempt must get beyond the loss
 _COVER_WORK: Final = 128  # configurations that a cover may hold, for each of its beam
-_LONG: Final = 4096  # operations of a key that is worth marks of its own from the start
+_LONG: Final = 256  # operations of a key that is worth marks of its own from the start
 _MANY: Final = 256  # operations of a key with unknown outcomes from which it pays to ask how long they are useful
 
 
@@ -191,6 +196,7 @@ class Engine:
             budget.clock,
             budget.deadline_s,
         )
+        self._walk.mark_every = _MARK_EVERY
         self._enter: tuple[Any, ...] = ()
         self._under: list[Any] = []
         self._covers: list[Any] = []
@@ -241,8 +247,10 @@ class Engine:
     def _widen(self, until: int) -> int:
         """Get past where every configuration was lost, or show that none can; STOPPED at `until` if it did."""
         for beam, back, cover in _LEVELS:
+            if self._dies_afresh(until - back + _AHEAD // 2, cover, until):
+                return int(self._module.INVALID)
             walks = [(self._under, beam, False), (self._covers, cover, True)]
-            if until - (self._covers[-1][0][0] if self._covers else self._enter[0]) < _NEAR:
+            if until - (self._covers[-1][0][0] if self._covers else self._enter[0]) < _NEAR and not self._tables.closed:
                 walks.reverse()
             for marks, width, is_cover in walks:
                 code = self._from(marks, until - back, width, is_cover, until)
@@ -253,6 +261,18 @@ class Engine:
         self._under.clear()
         code = self._walk.run(max(self._most, _BEAM + 1), False, self._enter[1] + 1, self._under)
         return int(self._module.MEMORY if code == self._module.LOST else code)
+
+    def _dies_afresh(self, at: int, beam: int, until: int) -> bool:
+        """Whether a cover dies out that knows nothing of what was before the newest mark that is not behind `at`."""
+        marks = [mark for mark in self._under if self._enter[0] < mark[0][0] <= at]
+        if not self._tables.closed or not marks:
+            return False
+        self._walk.enter(*self._enter)
+        self._walk.resume_afresh(marks[-1])
+        self._walk.most = min(self._most, _COVER_WORK * beam)
+        code: int = self._walk.run(beam, True, until, [])
+        self._walk.most = self._most
+        return code == self._module.INVALID
 
     def _from(self, marks: list[Any], at: int, beam: int, cover: bool, until: int) -> int:
         """Walk from the newest mark that is not behind `at`."""

@@ -27,7 +27,6 @@ from harness.plain_kernel import plain
 
 _BATCH = 500
 _BATCHES = 20
-NARROW = ((1, 3, 1), (2, 6, 1))  # levels so narrow that small histories need every one of them
 
 OBJECTS: dict[str, tuple[Model, Spec]] = {
     "multi-register": (MODELS["multi-register"], MultiRegisterSpec()),
@@ -78,13 +77,20 @@ def agree(name: str, cases: Sequence[Case], module: object = compiled) -> None:
         assert found.status == case[2], f"{name}: {found}\n{text}"
 
 
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the engine so narrow that small histories need all that large ones do."""
+    monkeypatch.setattr(forward, "_BEAM", 1)
+    monkeypatch.setattr(forward, "_LEVELS", ((1, 3, 1), (2, 6, 1), (17, 6, 1)))
+    monkeypatch.setattr(forward, "_MARK_EVERY", 2)
+    monkeypatch.setattr(forward, "_AHEAD", 2)
+    monkeypatch.setattr(forward, "_MANY", 0)
+
+
 @pytest.fixture(params=["wide", "narrow"])
 def levels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine as it is, and one that does with small histories all that it does with large ones."""
     if request.param == "narrow":
-        monkeypatch.setattr(forward, "_BEAM", 1)
-        monkeypatch.setattr(forward, "_LEVELS", NARROW)
-        monkeypatch.setattr(forward, "_MANY", 0)
+        narrow(monkeypatch)
 
 
 @pytest.mark.parametrize("name", [*REGISTERS, *OBJECTS])
