@@ -58,8 +58,8 @@ class Frontier(Steps):
                 self.room = 2 * count
                 self.score = array("i", bytes(4 * self.room))
                 self.ranked = array("i", bytes(4 * self.room))
-        for item in range(_SCORES + 1):
-            self.heads[item] = 0
+        lowest: cython.int = _SCORES
+        highest: cython.int = 0
         for item in range(count):
             base = cython.cast(cython.Py_ssize_t, item) * self.stride
             total = 64 * words
@@ -73,9 +73,14 @@ class Frontier(Steps):
                     used >>= 16
             total = min(total, _SCORES - 1)
             self.score[item] = total
-            self.heads[total + 1] += 1
-        for item in range(1, _SCORES + 1):
-            self.heads[item] += self.heads[item - 1]
+            lowest = min(lowest, total)
+            highest = max(highest, total)
+        for item in range(lowest, highest + 2):
+            self.heads[item] = 0
+        for item in range(count):
+            self.heads[self.score[item] + 1] += 1
+        for item in range(lowest, highest + 1):
+            self.heads[item + 1] += self.heads[item]
         for item in range(count):
             self.ranked[self.heads[self.score[item]]] = item
             self.heads[self.score[item]] += 1
