@@ -37,9 +37,9 @@ Each shortcut keeps this: wherever a configuration can be completed to an explan
    configuration of each state, that may use whatever is open and whatever of unknown outcome was invoked, and owes
    nothing. By 5 each of them can do all that any of its state can, so that no proof needs to go far back.
 
-5, 8 and 9 rest on this: rules 1 to 4 hold for every configuration, also for one that no history leads to, because each of
-them compares ways to complete it and not ways to have come there. The brute-force oracle in tests/unit/checkers holds
-all of them, together, for every model.
+5, 8 and 9 rest on this: rules 1 to 4 hold for every configuration, also for one that no history leads to, because each
+of them compares ways to complete it and not ways to have come there. The brute-force oracle in tests/unit/checkers
+holds all of them, together, for every model.
 
 Where a beam loses every configuration, the walk goes back to a mark (there is one every 256 operations) and tries a
 wider one; where it gets past, the narrow one goes on from there. In between, covers try to prove that nothing
@@ -53,8 +53,11 @@ Entry points: `decide_keys(model, keys, budget)` for many objects, `search(model
 
 from __future__ import annotations
 
+import math
+import os
 from array import array
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -75,6 +78,7 @@ _MARK_EVERY: Final = 256  # operations between two marks of a walk
 _AHEAD: Final = 256  # operations that an attempt must get beyond the loss
 _COVER_WORK: Final = 128  # configurations that a cover may hold, for each of its beam
 _LONG: Final = 256  # operations of a key that is worth marks of its own from the start
+_ALONE_BELOW: Final = 100_000  # operations; for fewer, a second thread costs more than it gives
 _MANY: Final = 256  # operations of a key with unknown outcomes from which it pays to ask how long they are useful
 
 
@@ -105,21 +109,40 @@ def decide_keys(model: Model, keys: Sequence[Sequence[Interval]], budget: Budget
 
 def decide_encoded(model: Model, encoded: Encoded, budget: Budget) -> list[Outcome]:
     """Decide as `decide_keys` does, for whoever has numbers and no objects."""
-    engine = Engine(model, encoded, budget)
-    outcomes = engine.decide_easy()
+    tables = Tables(model, encoded.kinds, len(encoded.kind))
+    engines = [Engine(model, encoded, budget, tables=tables)]
+    outcomes = engines[0].decide_easy()
     pending = [number for number, outcome in enumerate(outcomes) if outcome is None]
+    if tables.closed and len(encoded.kind) >= _ALONE_BELOW:  # a table that is not closed would grow under two threads
+        more = min(len(pending), len(os.sched_getaffinity(0))) - 1
+        engines += [Engine(model, encoded, budget, tables=tables) for _ in range(more)]
     previous = 0.0
     while pending and (share := (budget.deadline_s - budget.clock()) / len(pending)) >= 2 * previous:
         previous = max(share, 1e-3)
-        again = []
-        for left, number in zip(range(len(pending), 0, -1), pending, strict=True):
-            now = budget.clock()
-            outcome = engine.decide(number, now + max(budget.deadline_s - now, 0.0) / left)
+        found = _round(engines, pending, budget)
+        pending = [number for number in pending if found[number].limit == "time"]
+        for number, outcome in found.items():
             outcomes[number] = outcome
-            if outcome.limit == "time":
-                again.append(number)
-        pending = again
     return [outcome or Outcome("unknown", limit="time") for outcome in outcomes]
+
+
+def _round(engines: Sequence[Engine], pending: Sequence[int], budget: Budget) -> dict[int, Outcome]:
+    """Decide keys, each in its share of the time, with a thread for each engine."""
+    waiting = iter(enumerate(pending))
+    found: dict[int, Outcome] = {}
+
+    def work(engine: Engine) -> None:
+        for at, number in waiting:
+            now = budget.clock()
+            share = max(budget.deadline_s - now, 0.0) / math.ceil((len(pending) - at) / len(engines))
+            found[number] = engine.decide(number, now + share)
+
+    if len(engines) == 1:
+        work(engines[0])
+    else:
+        with ThreadPoolExecutor(len(engines)) as pool:
+            list(pool.map(work, engines))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +295,7 @@ class Engine:
         self._walk.most = min(self._most, _COVER_WORK * beam)
         code: int = self._walk.run(beam, True, until, [])
         self._walk.most = self._most
-        return code == self._module.INVALID
+        return code == int(self._module.INVALID)
 
     def _from(self, marks: list[Any], at: int, beam: int, cover: bool, until: int) -> int:
         """Walk from the newest mark that is not behind `at`."""

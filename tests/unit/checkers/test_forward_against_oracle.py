@@ -119,6 +119,19 @@ def test_longer_histories_get_the_oracles_verdict(name: str, request: pytest.Fix
     agree(name, [case_of(name, lambda below: int(rng.random() * below), most=24) for _ in range(100)])
 
 
+def test_threads_give_the_oracles_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many keys get the same verdicts where a thread for each core shares them."""
+    narrow(monkeypatch)
+    monkeypatch.setattr(forward, "_ALONE_BELOW", 0)
+    monkeypatch.setattr(forward, "_LONG", 0)
+    monkeypatch.setattr(forward.os, "sched_getaffinity", lambda _: range(4))
+    rng = random.Random(5)
+    cases = [case_of("comparing", lambda below: int(rng.random() * below)) for _ in range(_BATCH)]
+    budget = Budget(time.monotonic, time.monotonic() + 600, 1_000_000)
+    outcomes = forward.decide_keys(COMPARING_CAS_REGISTER, [ops for _, ops, _ in cases], budget)
+    assert [outcome.status for outcome in outcomes] == [expected for _, _, expected in cases]
+
+
 @given(st.sampled_from([*REGISTERS, *OBJECTS]), st.data())
 def test_any_history_gets_the_oracles_verdict(name: str, data: st.DataObject) -> None:
     """Hypothesis finds no small history on which the engine and the oracle differ."""
