@@ -34,8 +34,8 @@ lint: setup
 bench: setup  ## measure every figure that the docs give
 	$(BIN)/python -m benchmarks
 
-fuzz: setup  ## the checkers against the brute-force oracle, at length
-	$(BIN)/python -m pytest tests/unit/checkers --hypothesis-profile=fuzz --timeout=0
+fuzz: setup  ## the checkers against the brute-force oracle, for SECONDS=… or until it is interrupted
+	PYTHONPATH=. $(BIN)/python tests/unit/checkers/fuzz.py $(SECONDS)
 
 lock: setup  ## resolve requirements.lock anew
 	$(BIN)/python -m pip install --quiet uv
