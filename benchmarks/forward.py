@@ -1,6 +1,8 @@
 """How fast the general engine is on one key whose values are written again and again.
 
-`.venv/bin/python -m benchmarks.forward [operations …]`; 1,000, 10,000 and 100,000 where none are given.
+`.venv/bin/python -m benchmarks.forward [operations …]`; 1,000, 10,000 and 100,000 where none are given. Seconds of the
+processor, the median of five histories, each of its own seed; of a million operations and more, one history.
+Then the same operations on 100 keys, on all cores, seconds on the wall.
 
 A history is made by an atomic register: its clients overlap, half of the operations are writes of one of five values,
 some operations lose their answer (info), and with `cas` a third each are reads, writes and cas, of which many fail
@@ -14,7 +16,8 @@ import random
 import statistics
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +28,9 @@ from checkers.forward import Encoded, decide_encoded
 from checkers.models import COMPARING_CAS_REGISTER, FAILED_CAS, NEVER_COMPLETES, ModelOp
 
 _CLIENTS = (5, 10, 20, 50)
-_REPEATS = 5
+_HISTORIES = 5
+_LARGE = 1_000_000
+_KEYS = 100
 _VALUES = 5
 _LIMIT_S = 60.0
 _OTHER = 0  # a value that is written once, at the start, and then never again
@@ -130,15 +135,50 @@ def generate(shape: Shape, seed: int = 1) -> Encoded:
 
 
 def measure(shape: Shape) -> tuple[str, float]:
-    """Return the verdict, and the median of the seconds that the check takes."""
-    seconds = []
-    for seed in range(_REPEATS):
+    """Return the verdicts, each once, and the median of the seconds of the processor that a check takes."""
+    seconds, found = [], set()
+    for seed in range(1 if shape.operations >= _LARGE else _HISTORIES):
         encoded = generate(shape, seed)
-        start = time.perf_counter()
+        start = time.process_time()
         budget = Budget(time.monotonic, time.monotonic() + _LIMIT_S, 200_000)
         (outcome,) = decide_encoded(COMPARING_CAS_REGISTER, encoded, budget)
+        seconds.append(time.process_time() - start)
+        found.add(outcome.status)
+    return "/".join(sorted(found)), statistics.median(seconds)
+
+
+def joined(keys: Sequence[Encoded]) -> Encoded:
+    """Return histories as one of so many keys."""
+    numbers: dict[ModelOp, int] = {}
+    kinds = [np.array([numbers.setdefault(op, len(numbers)) for op in key.kinds], np.int32) for key in keys]
+    return Encoded(
+        kinds=tuple(numbers),
+        kind=np.concatenate([kind[key.kind] for kind, key in zip(kinds, keys, strict=True)]),
+        invoke=np.concatenate([key.invoke for key in keys]),
+        ret=np.concatenate([key.ret for key in keys]),
+        useful=np.concatenate([key.useful for key in keys]),
+        offsets=np.cumsum([0, *(len(key.kind) for key in keys)], dtype=np.int64),
+    )
+
+
+def measure_keys(operations: int, info: float, *, stale: bool) -> tuple[str, float]:
+    """Return whether a history of many keys, of which the last may be stale, is valid, and the seconds it takes."""
+    shape = Shape(operations=operations // _KEYS, clients=10, info=info, cas=True)
+    keys = [generate(shape, seed) for seed in range(_KEYS - 1)]
+    encoded = joined([*keys, generate(replace(shape, stale=stale), _KEYS)])
+    seconds, found = [], set()
+    for _ in range(_HISTORIES):
+        start = time.perf_counter()
+        budget = Budget(time.monotonic, time.monotonic() + _LIMIT_S, 200_000)
+        outcomes = decide_encoded(COMPARING_CAS_REGISTER, encoded, budget)
         seconds.append(time.perf_counter() - start)
-    return outcome.status, statistics.median(seconds)
+        found |= {outcome.status for outcome in outcomes}
+    return "/".join(sorted(found)), statistics.median(seconds)
+
+
+def clients_of(operations: int) -> tuple[int, ...]:
+    """Return how many clients to try with so many operations."""
+    return _CLIENTS[:2] if operations >= _LARGE else _CLIENTS
 
 
 def main() -> None:
@@ -147,18 +187,23 @@ def main() -> None:
     for operations in sizes:
         print(
             f"\n{operations:,} operations, one key, {_VALUES} values".ljust(48),
-            *(f"c = {c}".rjust(16) for c in _CLIENTS),
+            *(f"c = {c}".rjust(16) for c in clients_of(operations)),
         )
         for cas in (False, True):
             for info in (0.0, 0.01):
                 for stale in (False, True):
                     name = ("cas, " if cas else "") + f"{info:.0%} info" + (", stale read" if stale else "")
                     cells = []
-                    for clients in _CLIENTS:
+                    for clients in clients_of(operations):
                         shape = Shape(operations=operations, clients=clients, info=info, cas=cas, stale=stale)
                         status, seconds = measure(shape)
                         cells.append(f"{status} {seconds:.4f}".rjust(16))
                     print(name.ljust(47), *cells, flush=True)
+        for info in (0.0, 0.01):
+            for stale in (False, True):
+                name = f"{_KEYS} keys, cas, {info:.0%} info" + (", stale read" if stale else "")
+                status, seconds = measure_keys(operations, info, stale=stale)
+                print(name.ljust(47), f"{status} {seconds:.4f}", flush=True)
 
 
 if __name__ == "__main__":

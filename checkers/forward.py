@@ -27,19 +27,23 @@ Each shortcut keeps this: wherever a configuration can be completed to an explan
    that the other can. Equal operations of unknown outcome differ in nothing, so that counts of them are enough.
 6. *Unknown outcomes that nobody can see any more are forgotten*, from the row that the model names
    (Model.useful_until).
-7. *A beam.* Only the best few configurations are kept; a narrow beam uses an unknown outcome only where nothing goes
-   on without. Whatever was found is an order, so "valid" is exact. "Invalid" counts only if nothing was dropped.
+7. *A beam.* Only the best few configurations are kept; the narrowest uses an unknown outcome only where nothing goes
+   on without, and none but the widest keeps two that differ in `used` alone: with many unknown outcomes it would hold
+   nothing else. Whatever was found is an order, so "valid" is exact. "Invalid" counts only if nothing was dropped.
 8. *Covers.* To show that there is no order, configurations that the beam has no room for are not dropped but joined:
    one that may use what either may, and owes only what both do, can do all that each of them can (5). If even that
    set dies out, the history is not linearizable, at the latest by that row.
+9. *Covers that begin afresh.* Where all states are known (a closed table), a cover can begin anywhere: with one
+   configuration of each state, that may use whatever is open and whatever of unknown outcome was invoked, and owes
+   nothing. By 5 each of them can do all that any of its state can, so that no proof needs to go far back.
 
-5 and 8 rest on this: rules 1 to 4 hold for every configuration, also for one that no history leads to, because each of
-them compares ways to complete it and not ways to have come there. The brute-force oracle in tests/unit/checkers holds
-all of them, together, for every model.
+5, 8 and 9 rest on this: rules 1 to 4 hold for every configuration, also for one that no history leads to, because each
+of them compares ways to complete it and not ways to have come there. The brute-force oracle in tests/unit/checkers
+holds all of them, together, for every model.
 
 Where a beam loses every configuration, the walk goes back to a mark (there is one every 256 operations) and tries a
-wider one; where it gets past, the narrow one goes on from there. In between, a cover tries to prove that nothing
-gets past. At the end stands the walk that drops nothing, and its limits.
+wider one; where it gets past, the narrow one goes on from there. In between, covers try to prove that nothing
+gets past, first those that begin afresh. At the end stands the walk that drops nothing, and its limits.
 
 Cost: 3 to 15 µs an operation with 5 to 50 clients on a register of few values, unknown outcomes included
 (benchmarks/forward.py). Exponential at worst in the operations that are open at once; then a limit says `unknown`.
@@ -49,8 +53,11 @@ Entry points: `decide_keys(model, keys, budget)` for many objects, `search(model
 
 from __future__ import annotations
 
+import math
+import os
 from array import array
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -67,9 +74,11 @@ _BEAM: Final = 16
 _LEVELS: Final = ((64, 512, 16), (512, 2048, 64), (4096, 8192, 512))
 """Of each attempt to get past a loss: the beam, how many operations it goes back, the beam of the cover."""
 _NEAR: Final = 16384  # operations from the last mark of a cover up to which a cover is tried before a wider beam
+_MARK_EVERY: Final = 256  # operations between two marks of a walk
 _AHEAD: Final = 256  # operations that an attempt must get beyond the loss
 _COVER_WORK: Final = 128  # configurations that a cover may hold, for each of its beam
-_LONG: Final = 4096  # operations of a key that is worth marks of its own from the start
+_LONG: Final = 256  # operations of a key that is worth marks of its own from the start
+_ALONE_BELOW: Final = 100_000  # operations; for fewer, a second thread costs more than it gives
 _MANY: Final = 256  # operations of a key with unknown outcomes from which it pays to ask how long they are useful
 
 
@@ -100,21 +109,40 @@ def decide_keys(model: Model, keys: Sequence[Sequence[Interval]], budget: Budget
 
 def decide_encoded(model: Model, encoded: Encoded, budget: Budget) -> list[Outcome]:
     """Decide as `decide_keys` does, for whoever has numbers and no objects."""
-    engine = Engine(model, encoded, budget)
-    outcomes = engine.decide_easy()
+    tables = Tables(model, encoded.kinds, len(encoded.kind))
+    engines = [Engine(model, encoded, budget, tables=tables)]
+    outcomes = engines[0].decide_easy()
     pending = [number for number, outcome in enumerate(outcomes) if outcome is None]
+    if tables.closed and len(encoded.kind) >= _ALONE_BELOW:  # a table that is not closed would grow under two threads
+        more = min(len(pending), len(os.sched_getaffinity(0))) - 1
+        engines += [Engine(model, encoded, budget, tables=tables) for _ in range(more)]
     previous = 0.0
     while pending and (share := (budget.deadline_s - budget.clock()) / len(pending)) >= 2 * previous:
         previous = max(share, 1e-3)
-        again = []
-        for left, number in zip(range(len(pending), 0, -1), pending, strict=True):
-            now = budget.clock()
-            outcome = engine.decide(number, now + max(budget.deadline_s - now, 0.0) / left)
+        found = _round(engines, pending, budget)
+        pending = [number for number in pending if found[number].limit == "time"]
+        for number, outcome in found.items():
             outcomes[number] = outcome
-            if outcome.limit == "time":
-                again.append(number)
-        pending = again
     return [outcome or Outcome("unknown", limit="time") for outcome in outcomes]
+
+
+def _round(engines: Sequence[Engine], pending: Sequence[int], budget: Budget) -> dict[int, Outcome]:
+    """Decide keys, each in its share of the time, with a thread for each engine."""
+    waiting = iter(enumerate(pending))
+    found: dict[int, Outcome] = {}
+
+    def work(engine: Engine) -> None:
+        for at, number in waiting:
+            now = budget.clock()
+            share = max(budget.deadline_s - now, 0.0) / math.ceil((len(pending) - at) / len(engines))
+            found[number] = engine.decide(number, now + share)
+
+    if len(engines) == 1:
+        work(engines[0])
+    else:
+        with ThreadPoolExecutor(len(engines)) as pool:
+            list(pool.map(work, engines))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +219,7 @@ class Engine:
             budget.clock,
             budget.deadline_s,
         )
+        self._walk.mark_every = _MARK_EVERY
         self._enter: tuple[Any, ...] = ()
         self._under: list[Any] = []
         self._covers: list[Any] = []
@@ -241,8 +270,10 @@ class Engine:
     def _widen(self, until: int) -> int:
         """Get past where every configuration was lost, or show that none can; STOPPED at `until` if it did."""
         for beam, back, cover in _LEVELS:
+            if self._dies_afresh(until - back + _AHEAD // 2, cover, until):
+                return int(self._module.INVALID)
             walks = [(self._under, beam, False), (self._covers, cover, True)]
-            if until - (self._covers[-1][0][0] if self._covers else self._enter[0]) < _NEAR:
+            if until - (self._covers[-1][0][0] if self._covers else self._enter[0]) < _NEAR and not self._tables.closed:
                 walks.reverse()
             for marks, width, is_cover in walks:
                 code = self._from(marks, until - back, width, is_cover, until)
@@ -253,6 +284,18 @@ class Engine:
         self._under.clear()
         code = self._walk.run(max(self._most, _BEAM + 1), False, self._enter[1] + 1, self._under)
         return int(self._module.MEMORY if code == self._module.LOST else code)
+
+    def _dies_afresh(self, at: int, beam: int, until: int) -> bool:
+        """Whether a cover dies out that knows nothing of what was before the newest mark that is not behind `at`."""
+        marks = [mark for mark in self._under if self._enter[0] < mark[0][0] <= at]
+        if not self._tables.closed or not marks:
+            return False
+        self._walk.enter(*self._enter)
+        self._walk.resume_afresh(marks[-1])
+        self._walk.most = min(self._most, _COVER_WORK * beam)
+        code: int = self._walk.run(beam, True, until, [])
+        self._walk.most = self._most
+        return code == int(self._module.INVALID)
 
     def _from(self, marks: list[Any], at: int, beam: int, cover: bool, until: int) -> int:
         """Walk from the newest mark that is not behind `at`."""

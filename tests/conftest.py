@@ -1,4 +1,4 @@
-"""Shared by all tests: Hypothesis profiles (the fast one by default, --hypothesis-profile=fuzz for `make fuzz`).
+"""Shared by all tests: Hypothesis profiles (the fast one by default, --hypothesis-profile=fuzz for long hunts).
 
 And a look at the compiled kernels: one that is older than its source would be tested in its place.
 """

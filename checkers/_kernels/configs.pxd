@@ -5,6 +5,8 @@ cdef class Configs:
     cdef int stamp
     cdef int mask
     cdef int stride
+    cdef int keyed
+    cdef bint merged
     cdef int room
     cdef int count
 

@@ -13,11 +13,12 @@ _ROOM = 64
 class Configs:
     """Rows of `stride` words in the order in which they were added; a hash index keeps them different.
 
+    They differ in the first `keyed` words. `merged` tells that a row was not added which differed in a later one.
     Whoever only uses `append` gets a list: such rows are not indexed.
     """
 
     def __init__(self, stride: cython.int) -> None:
-        self.stride = stride
+        self.stride = self.keyed = stride
         self.room = _ROOM
         self.words = array("Q", bytes(8 * _ROOM * stride))
         self.mask = 4 * _ROOM - 1
@@ -25,10 +26,12 @@ class Configs:
         self.stamps = array("i", bytes(16 * _ROOM))
         self.stamp = 1
         self.count = 0
+        self.merged = False
 
     def clear(self):
         """Forget all rows."""
         self.count = 0
+        self.merged = False
         self.stamp += 1
         return 1
 
@@ -55,18 +58,21 @@ class Configs:
         """Index a row; 1, or 2 where an equal one is there already."""
         base = cython.cast(cython.Py_ssize_t, row) * self.stride
         mixed = 0
-        for word in range(self.stride):
+        for word in range(self.keyed):
             mixed = ((mixed ^ self.words[base + word]) * _FACTOR) & _WIDE
             mixed = mixed ^ (mixed >> 29)
         at = cython.cast(cython.int, mixed & cython.cast(cython.ulonglong, self.mask))
         while self.stamps[at] == self.stamp:
             other = cython.cast(cython.Py_ssize_t, self.index[at]) * self.stride
             same = True
-            for word in range(self.stride):
+            for word in range(self.keyed):
                 if self.words[base + word] != self.words[other + word]:
                     same = False
                     break
             if same:
+                for word in range(self.keyed, self.stride):
+                    if self.words[base + word] != self.words[other + word]:
+                        self.merged = True
                 return 2
             at = (at + 1) & self.mask
         self.stamps[at] = self.stamp

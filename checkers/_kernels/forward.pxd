@@ -7,6 +7,7 @@ cdef class Forward(Moves):
     cdef int stop
     cdef int pause
     cdef int mark_at
+    cdef public int mark_every
     cdef list marks
     cdef int[::1] lane_of
 

@@ -43,7 +43,7 @@ _STOPPED = cython.declare(cython.int, 7)
 _CLOCK_EVERY = cython.declare(cython.int, 64)
 _MEMORY = cython.declare(cython.int, 5)
 _COVER_STATES = cython.declare(cython.int, 4)  # a cover of more, for each of its beam, would cost more than it tells
-_MARK_EVERY = cython.declare(cython.int, 256)  # operations
+_FEW = cython.declare(cython.int, 512)  # the widest beam without configurations that differ in `used` alone
 
 
 @cython.cclass
@@ -54,6 +54,7 @@ class Forward(Moves):
         Moves.__init__(self, ops, tables, ask, clock, deadline)
         self.lane_of = array("i", [-1]) * self.kinds
         self.most = 1 << 30
+        self.mark_every = 256
 
     def enter(self, lo, hi, words, lane_kinds, lane_ends, most):
         """Begin a key: its operations are those from `lo` to below `hi`."""
@@ -106,6 +107,7 @@ class Forward(Moves):
         count: cython.Py_ssize_t = len(codes)
         self.enter(0, 0, 1, (), (), self.most)
         self.beam, self.cover = beam, False
+        self.work.keyed = self.front.keyed = self.stride
         with cython.nogil:
             for number in range(count):
                 if code[number] == 0:
@@ -120,7 +122,8 @@ class Forward(Moves):
         Every so many operations, where the walk is gets appended to `marks`; `resume` goes back there.
         """
         self.beam, self.cover, self.pause, self.marks = beam, cover, pause, marks
-        self.mark_at = self.at if not marks else self.at + _MARK_EVERY
+        self.mark_at = self.at if not marks else self.at + self.mark_every
+        self.work.keyed = self.front.keyed = self.stride if cover or beam > _FEW else 1 + 2 * self.words
         code: cython.int
         with cython.nogil:
             code = self.walk()
@@ -129,7 +132,7 @@ class Forward(Moves):
     def mark(self):
         """Note where the walk is."""
         size: cython.int = self.front.count * self.stride
-        self.mark_at = self.at + _MARK_EVERY
+        self.mark_at = self.at + self.mark_every
         place = (self.at, self.row, self.opened, self.dropped, self.retire_at)
         slots = [bytes(self.order), bytes(self.slot_kind), bytes(self.slot_op), bytes(self.taken), bytes(self.pending)]
         self.marks.append((place, slots, bytes(self.front.words[:size])))
@@ -137,11 +140,8 @@ class Forward(Moves):
 
     def resume(self, mark):
         """Go back to where a walk of this key was, as `run` noted it."""
-        place, slots, words = mark
-        self.at, self.row, self.opened, self.dropped, self.retire_at = place
-        self.order, self.slot_kind, self.slot_op = (array("i", each) for each in slots[:3])
-        self.taken, self.pending = array("Q", slots[3]), array("i", slots[4])
-        self.version += 1
+        self.stand(mark)
+        words = mark[2]
         rows: cython.ulonglong[::1] = array("Q", words)
         item: cython.int
         word: cython.int
@@ -150,6 +150,36 @@ class Forward(Moves):
             for word in range(self.stride):
                 self.scratch[word] = rows[item * self.stride + word]
             self.front.append(self.scratch)
+
+    def resume_afresh(self, mark):
+        """Go back to there with every configuration that there may be: of each state one that dominates all others.
+
+        Only where the table is closed, so that all states are known.
+        """
+        self.stand(mark)
+        self.dropped = False
+        one: cython.ulonglong = 1
+        place: cython.int
+        slot: cython.int
+        state: cython.int
+        for place in range(self.stride):
+            self.scratch[place] = 0
+        for place in range(self.opened):
+            slot = self.order[place]
+            if not self.pure[self.slot_kind[slot]]:
+                self.scratch[1 + (slot >> 6)] |= one << (slot & 63)
+        self.front.clear()
+        for state in range(1, len(self.table) // self.kinds):
+            self.scratch[0] = cython.cast(cython.ulonglong, state) << 1
+            self.front.append(self.scratch)
+
+    def stand(self, mark):
+        """Open what was open where a walk noted a mark."""
+        place, slots, _ = mark
+        self.at, self.row, self.opened, self.dropped, self.retire_at = place
+        self.order, self.slot_kind, self.slot_op = (array("i", each) for each in slots[:3])
+        self.taken, self.pending = array("Q", slots[3]), array("i", slots[4])
+        self.version += 1
 
     def walk(self):
         slot: cython.int
@@ -246,6 +276,8 @@ class Forward(Moves):
         if self.work.count:
             self.list_moves()
             code = self.expand(slot)
+            if self.work.merged:
+                self.dropped = True
         self.since = self.invoke[self.slot_op[slot]]
         self.close(slot)
         if code != _VALID:

@@ -40,6 +40,8 @@ class Frontier(Steps):
         self.rank()
         for item in range(self.out.count):
             self.keep(cython.cast(cython.Py_ssize_t, self.ranked[item]) * self.stride)
+        if self.front.merged:
+            self.dropped = True
         return _VALID
 
     def rank(self):
@@ -56,8 +58,8 @@ class Frontier(Steps):
                 self.room = 2 * count
                 self.score = array("i", bytes(4 * self.room))
                 self.ranked = array("i", bytes(4 * self.room))
-        for item in range(_SCORES + 1):
-            self.heads[item] = 0
+        lowest: cython.int = _SCORES
+        highest: cython.int = 0
         for item in range(count):
             base = cython.cast(cython.Py_ssize_t, item) * self.stride
             total = 64 * words
@@ -71,9 +73,14 @@ class Frontier(Steps):
                     used >>= 16
             total = min(total, _SCORES - 1)
             self.score[item] = total
-            self.heads[total + 1] += 1
-        for item in range(1, _SCORES + 1):
-            self.heads[item] += self.heads[item - 1]
+            lowest = min(lowest, total)
+            highest = max(highest, total)
+        for item in range(lowest, highest + 2):
+            self.heads[item] = 0
+        for item in range(count):
+            self.heads[self.score[item] + 1] += 1
+        for item in range(lowest, highest + 1):
+            self.heads[item + 1] += self.heads[item]
         for item in range(count):
             self.ranked[self.heads[self.score[item]]] = item
             self.heads[self.score[item]] += 1
@@ -102,7 +109,7 @@ class Frontier(Steps):
         if self.front.count < self.beam or (self.cover and nearest < 0):
             for word in range(self.stride):
                 self.scratch[word] = self.out.words[base + word]
-            return self.front.append(self.scratch)
+            return self.front.add(self.scratch)
         if self.cover:
             return self.join(self.out.words, base, self.front.words, nearest)
         self.dropped = True

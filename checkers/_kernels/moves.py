@@ -178,7 +178,8 @@ class Moves(Frontier):
             if used == _LANE_MAX:
                 self.dropped = True
                 return 0
-            if not self.cover or self.beam > _THRIFTY:  # a narrow cover uses unknown outcomes again and again
+            # a narrow cover uses unknown outcomes again and again, where that cannot lead to ever new states
+            if not self.cover or self.beam > _THRIFTY or not self.closed:
                 self.scratch[word] += one << shift
         admits: cython.int = self.admit(after)
         seen: cython.bint = False

@@ -27,7 +27,6 @@ from harness.plain_kernel import plain
 
 _BATCH = 500
 _BATCHES = 20
-NARROW = ((1, 3, 1), (2, 6, 1))  # levels so narrow that small histories need every one of them
 
 OBJECTS: dict[str, tuple[Model, Spec]] = {
     "multi-register": (MODELS["multi-register"], MultiRegisterSpec()),
@@ -78,13 +77,20 @@ def agree(name: str, cases: Sequence[Case], module: object = compiled) -> None:
         assert found.status == case[2], f"{name}: {found}\n{text}"
 
 
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the engine so narrow that small histories need all that large ones do."""
+    monkeypatch.setattr(forward, "_BEAM", 1)
+    monkeypatch.setattr(forward, "_LEVELS", ((1, 3, 1), (2, 6, 1), (17, 6, 1)))
+    monkeypatch.setattr(forward, "_MARK_EVERY", 2)
+    monkeypatch.setattr(forward, "_AHEAD", 2)
+    monkeypatch.setattr(forward, "_MANY", 0)
+
+
 @pytest.fixture(params=["wide", "narrow"])
 def levels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine as it is, and one that does with small histories all that it does with large ones."""
     if request.param == "narrow":
-        monkeypatch.setattr(forward, "_BEAM", 1)
-        monkeypatch.setattr(forward, "_LEVELS", NARROW)
-        monkeypatch.setattr(forward, "_MANY", 0)
+        narrow(monkeypatch)
 
 
 @pytest.mark.parametrize("name", [*REGISTERS, *OBJECTS])
@@ -111,6 +117,19 @@ def test_longer_histories_get_the_oracles_verdict(name: str, request: pytest.Fix
     """So do histories of up to 24 operations, of which trying every order still is possible."""
     rng = random.Random(request.node.name)
     agree(name, [case_of(name, lambda below: int(rng.random() * below), most=24) for _ in range(100)])
+
+
+def test_threads_give_the_oracles_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many keys get the same verdicts where a thread for each core shares them."""
+    narrow(monkeypatch)
+    monkeypatch.setattr(forward, "_ALONE_BELOW", 0)
+    monkeypatch.setattr(forward, "_LONG", 0)
+    monkeypatch.setattr(forward.os, "sched_getaffinity", lambda _: range(4))
+    rng = random.Random(5)
+    cases = [case_of("comparing", lambda below: int(rng.random() * below)) for _ in range(_BATCH)]
+    budget = Budget(time.monotonic, time.monotonic() + 600, 1_000_000)
+    outcomes = forward.decide_keys(COMPARING_CAS_REGISTER, [ops for _, ops, _ in cases], budget)
+    assert [outcome.status for outcome in outcomes] == [expected for _, _, expected in cases]
 
 
 @given(st.sampled_from([*REGISTERS, *OBJECTS]), st.data())

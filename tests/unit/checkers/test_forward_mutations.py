@@ -9,9 +9,9 @@ from types import ModuleType
 
 import pytest
 from drawn_history import draw
-from test_forward_against_oracle import NARROW, OBJECTS, REGISTERS, Case, agree, case_of
+from test_forward_against_oracle import OBJECTS, REGISTERS, Case, agree, case_of, narrow
 
-from checkers import _kernels, forward
+from checkers import _kernels
 from checkers.linearizability import split
 
 _LAYERS = ("configs", "steps", "frontier", "moves", "forward")
@@ -59,7 +59,26 @@ BROKEN = {
         "                    count += 1",
         "                    count += 0",
     ),
-    "what the beam drops is noted": ("frontier", "        self.dropped = True", "        pass"),
+    "what the beam drops is noted": (
+        "frontier",
+        "        self.dropped = True\n        return _VALID\n\n    def beyond",
+        "        return _VALID\n\n    def beyond",
+    ),
+    "what is kept only once is noted": (
+        "configs",
+        "                        self.merged = True",
+        "                        self.merged = False",
+    ),
+    "a cover that begins afresh may use what is open": (
+        "forward",
+        "if not self.pure[self.slot_kind[slot]]:\n                self.scratch",
+        "if False:\n                self.scratch",
+    ),
+    "a cover that begins afresh has every state": (
+        "forward",
+        "for state in range(1, len(self.table) // self.kinds):",
+        "for state in range(2, len(self.table) // self.kinds):",
+    ),
     "what a thrifty beam saves is noted": (
         "moves",
         "        self.dropped = True\n        if code == _VALID and",
@@ -118,15 +137,11 @@ def _survives(mutant: ModuleType) -> bool:
 @pytest.mark.parametrize("what", BROKEN)
 def test_the_oracle_notices_a_broken_reduction(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With one line of the kernel changed, some small history gets a wrong verdict."""
-    monkeypatch.setattr(forward, "_BEAM", 1)
-    monkeypatch.setattr(forward, "_LEVELS", NARROW)
-    monkeypatch.setattr(forward, "_MANY", 0)
+    narrow(monkeypatch)
     assert not _survives(_mutant(monkeypatch, *BROKEN[what]))
 
 
 def test_the_kernel_itself_survives(monkeypatch: pytest.MonkeyPatch) -> None:
     """What catches mutants does not catch the kernel as it is."""
-    monkeypatch.setattr(forward, "_BEAM", 1)
-    monkeypatch.setattr(forward, "_LEVELS", NARROW)
-    monkeypatch.setattr(forward, "_MANY", 0)
+    narrow(monkeypatch)
     assert _survives(_mutant(monkeypatch, "forward", "        self.opened = 0", "        self.opened = 0"))
