@@ -15,6 +15,12 @@ from harness.verdict import Anomaly, Verdict
 
 ENGINE: Final = "certain holds"
 
+_FENCE: Final = {
+    False: "one that checks fencing tokens refused it",
+    True: "and one that checks fencing tokens did, too",
+    None: "and there was no fencing token to refuse it by",
+}
+
 
 class MutualExclusion:
     """One holder at a time, from evidence, and fencing tokens that grow.
@@ -185,14 +191,14 @@ def _unsafe(stale: Sequence[tuple[Tenure, Write, Tenure, Write]]) -> tuple[str, 
     tenure, write, other, before = min(stale, key=lambda case: case[1].span.end_ns)
     times = seconds(before.span.end_ns, write.span.end_ns)
     refused = sum(case[1].fenced is False for case in stale)
-    often = f"; there were {len(stale)} such writes" if len(stale) > 1 else ""
-    how = "after it had frozen for longer than its TTL" if tenure.froze else "after it had lost the lock"
-    fence = "refused it" if write.fenced is False else "could not know"
+    kind = "unsafe but fenced" if refused == len(stale) else "unsafe"
+    how = "froze for longer than its TTL" if tenure.froze else "was late"
+    fence = _FENCE[write.fenced]
+    often = f" ({len(stale)} such writes)" if len(stale) > 1 else ""
     return (
-        f"{'unsafe but fenced' if refused == len(stale) else 'unsafe'}: {tenure.who} wrote under lock "
-        f"{show(tenure.key)} at {times[1]}, {how}, though {other.who}, which got the lock after it, had written at "
-        f"{times[0]}; no lock with a time to live can prevent that, a plain resource took the write, and one that "
-        f"checks fencing tokens {fence}{often}",
+        f"{kind}: {tenure.who} {how} and then wrote under lock {show(tenure.key)}, at {times[1]}, though {other.who}, "
+        f"which had been granted the lock meanwhile, had written at {times[0]}; no lock that ends by itself can "
+        f"prevent this: a plain resource took the write, {fence}{often}",
     )
 
 

@@ -249,6 +249,7 @@ def _facts(config: RunConfig) -> tuple[tuple[str, str], ...]:
         ("system", f"{config.system} {config.version}".strip()),
         ("backend", config.backend or "the first that works"),
         ("workload", config.workload),
+        *(("facet", f"{name}, variety {variety}") for name, variety in config.facets.items()),
         ("options", options or "none"),
         ("nemesis", ", ".join(config.nemesis) or "none"),
         ("seed", str(config.seed)),

@@ -154,6 +154,7 @@ WRONG = [
     ({"cluster-backend": "netns"}, "memory does not run on netns"),
     ({"cluster-nemesis": "nope"}, "there is no nemesis 'nope'"),
     ({"cluster": "1", "cluster-nemesis": "partition"}, "partition needs 2 nodes, and there are 1"),
+    ({"cluster-facet": "lock"}, "--cluster-facet=lock: 'lock' is not NAME=VARIETY"),
     ({"cluster-time-limit": "nan"}, "--cluster-time-limit=nan is too little"),
     ({"cluster-seed": "-1"}, "--cluster-seed=-1 is too little"),
 ]
@@ -163,7 +164,7 @@ WRONG = [
 def test_wrong_values(values: dict[str, str], message: str) -> None:
     """A wrong value is a usage error that names it, with a hint."""
     given = {"cluster": "3", "cluster-system": "memory", "cluster-time-limit": "1", "cluster-store": "store"}
-    others = dict.fromkeys(("cluster-backend", "cluster-nemesis", "cluster-seed"))
+    others = dict.fromkeys(("cluster-backend", "cluster-facet", "cluster-nemesis", "cluster-seed"))
     with pytest.raises(pytest.UsageError, match=f"^{re.escape(message)}(.|\n)*\n  hint: ."):
         open_session(others | given | values)
 
