@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 from typing import Any, Final
 
 from checkers.lifetimes import Certain, Finding, witness
 from checkers.tenures import Tenure, Write, tenures
 from checkers.words import seconds, show
 from harness.history import History
+from harness.op import freeze
 from harness.verdict import Anomaly, Verdict
 
 ENGINE: Final = "certain holds"
@@ -76,9 +76,11 @@ class MutualExclusion:
 
 def by_key(found: Sequence[Tenure]) -> Iterator[tuple[Any, list[Tenure]]]:
     """Yield each lock with its tenures, in the order in which they were acknowledged."""
-    for _, group in groupby(sorted(found, key=lambda tenure: show(tenure.key)), lambda tenure: show(tenure.key)):
-        held = sorted(group, key=lambda tenure: tenure.life.granted.end_ns)
-        yield held[0].key, held
+    held: dict[Any, list[Tenure]] = {}
+    for tenure in found:
+        held.setdefault(freeze(tenure.key), []).append(tenure)
+    for same in held.values():
+        yield same[0].key, sorted(same, key=lambda tenure: tenure.life.granted.end_ns)
 
 
 def _double_grant(held: Sequence[Tenure]) -> Finding | None:

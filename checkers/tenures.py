@@ -9,7 +9,7 @@ from checkers.lifetimes import Lifetime, Span
 from checkers.words import show
 from harness.errors import HistoryError
 from harness.history import History
-from harness.op import Op
+from harness.op import Op, freeze
 
 _TAKES: Final = ("acquire", "try_acquire")
 _SECOND_NS: Final = 1_000_000_000
@@ -86,14 +86,14 @@ class _Reading:
     def __init__(self, history: History) -> None:
         self.found: list[Tenure] = []
         self._source = history.source
-        self._current: dict[tuple[int, str], Tenure] = {}
-        self._refused: list[tuple[str, int, Span]] = []
+        self._current: dict[tuple[int, Any], Tenure] = {}
+        self._refused: list[tuple[Any, int, Span]] = []
 
     def take(self, invocation: Op, completion: Op | None) -> None:
         """Take in one operation."""
         process, f = invocation.process, invocation.f
         assert isinstance(process, int)
-        key = show(invocation.key)
+        key = freeze(invocation.key)
         if f in _TAKES:
             if completion is not None and completion.type == "ok":
                 self._granted(process, key, invocation, completion)
@@ -105,16 +105,16 @@ class _Reading:
             return
         self._told(tenure, f, Span.of(invocation, completion), completion)
 
-    def _granted(self, process: int, key: str, invocation: Op, completion: Op) -> None:
+    def _granted(self, process: int, key: Any, invocation: Op, completion: Op) -> None:
         token = self._field(completion, "token", int, none=True)
         ttl_s = self._field(completion, "ttl_s", float)
-        name = f"lock {key} of process {process}" + ("" if token is None else f" (token {token})")
+        name = f"lock {show(invocation.key)} of process {process}" + ("" if token is None else f" (token {token})")
         life = Lifetime(name, int(ttl_s * _SECOND_NS), Span.of(invocation, completion))
         tenure = Tenure(invocation.key, process, token, life)
         self._current[process, key] = tenure
         self.found.append(tenure)
 
-    def _was_refused(self, key: str, invocation: Op, completion: Op) -> None:
+    def _was_refused(self, key: Any, invocation: Op, completion: Op) -> None:
         observed = completion.observed
         if isinstance(observed, dict) and type(token := observed.get("token")) is int:
             self._refused.append((key, token, Span.of(invocation, completion)))
@@ -140,10 +140,10 @@ class _Reading:
 
     def sightings(self) -> None:
         """Give each refusal to the one grant of its token; a token that was given twice tells nothing."""
-        by_token: dict[tuple[str, int], Tenure | None] = {}
+        by_token: dict[tuple[Any, int], Tenure | None] = {}
         for tenure in self.found:
             if tenure.token is not None:
-                name = (show(tenure.key), tenure.token)
+                name = (freeze(tenure.key), tenure.token)
                 by_token[name] = None if name in by_token else tenure
         for key, token, span in self._refused:
             if seen := by_token.get((key, token)):
