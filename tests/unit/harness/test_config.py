@@ -30,6 +30,7 @@ configs = st.builds(
     op_timeout_s=numbers,
     interval_s=numbers.filter(lambda value: value >= 0.5),
     seed=st.integers(-(2**70), 2**70),
+    facets=st.dictionaries(names, words, max_size=2),
     options=options,
     schedule=st.sampled_from(["", "store/a b/schedule.json"]),
 )

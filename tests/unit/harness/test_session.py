@@ -12,7 +12,7 @@ from silent import Silent
 from clusters.memory import BUGS, Memory
 from harness.config import RunConfig
 from harness.errors import ClusterError, ContractError, UsageError
-from harness.session import Session, check_options, node_names, plan, run
+from harness.session import Session, check_facets, check_options, node_names, plan, run
 from workloads.register import RegisterWorkload
 
 
@@ -62,6 +62,29 @@ def test_unknown_options_are_refused(options: dict[str, str], message: str, hint
         check_options(config(options=options), RegisterWorkload({}))
     assert message in caught.value.message
     assert hint in caught.value.hint
+
+
+class Varied(Memory):
+    """A system with a facet in two varieties."""
+
+    def __init__(self, version: str = "", options: Any = None) -> None:
+        super().__init__(version, options)
+        self.facets = {**self.facets, "register=odd": self.facets["register"]}
+
+
+def test_a_facet_and_its_varieties_must_be_the_systems() -> None:
+    """What was chosen must be there, and so must what the workload needs; otherwise the error names what there is."""
+    workload = RegisterWorkload({})
+    check_facets(config(), workload, Varied())
+    check_facets(config(facets={"register": "odd"}), workload, Varied())
+    for chosen, named in (({"register": "other"}, "register=other"), ({"lok": "odd"}, "lok=odd")):
+        with pytest.raises(UsageError, match=f"memory has no facet '{named}'") as caught:
+            check_facets(config(facets=chosen), workload, Varied())
+        assert "register=odd" in caught.value.hint
+    lacking = Varied()
+    lacking.facets = {}
+    with pytest.raises(UsageError, match="memory has no facet 'register'"):
+        check_facets(config(), workload, lacking)
 
 
 def test_a_system_that_lacks_something_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,6 +139,7 @@ def test_machines_are_removed_however_it_ends(tmp_path: Path) -> None:
         {"version": "99"},
         {"options": {"bug": "nothing"}},
         {"options": {"nothing": "x"}},
+        {"facets": {"register": "nothing"}},
         {"schedule": "nothing.json"},
     ],
 )
