@@ -194,7 +194,7 @@ def _unsafe(stale: Sequence[tuple[Tenure, Write, Tenure, Write]]) -> tuple[str, 
     times = seconds(before.span.end_ns, write.span.end_ns)
     refused = sum(case[1].fenced is False for case in stale)
     kind = "unsafe but fenced" if refused == len(stale) else "unsafe"
-    how = "froze for longer than its TTL" if tenure.froze else "was late"
+    how = "froze for longer than its TTL" if tenure.froze else "was stopped after its last look at its clock"
     fence = _FENCE[write.fenced]
     often = f" ({len(stale)} such writes)" if len(stale) > 1 else ""
     return (

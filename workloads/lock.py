@@ -78,7 +78,7 @@ class LockClient(FacetClient):
             holding.frozen = True
             return {"token": token}
         if call.f == "write":
-            return self._write(call.key, holding)
+            return await self._write(call.key, holding)
         raise ContractError(f"a lock has no operation {call.f!r}")
 
     async def _take(self, call: Call) -> Any:
@@ -107,10 +107,12 @@ class LockClient(FacetClient):
         if _now_s() >= holding.until_s:
             raise Definite("it does not believe that it holds the lock")
 
-    def _write(self, key: str, holding: _Holding) -> Any:
+    async def _write(self, key: str, holding: _Holding) -> Any:
+        """Look at the clock, unless it froze after its last look, and write; a client process may freeze in between."""
         if not holding.frozen:
             self._look(holding)
         holding.frozen = False
+        await self.alive()
         token = holding.grant.token
         access = self._guarded.write(key, token)
         return {"token": token, "sequence": access.sequence, "fenced": access.fenced}
