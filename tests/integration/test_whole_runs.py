@@ -110,6 +110,21 @@ def test_a_correct_system_under_faults_is_valid(tmp_path: Path, backend_name: st
     assert (again["verdict"], again["ops"]) == ("valid", summary["ops"])
 
 
+@pytest.mark.netns
+@pytest.mark.parametrize("variety", ["native", "recipe"])
+def test_the_locks_of_etcd_keep_their_promise(tmp_path: Path, variety: str) -> None:
+    """Both varieties stay valid under faults, and the record says which one it was, for a replay too."""
+    words = ("--workload", "lock", "--facet", f"lock={variety}", "--nodes", "3", "--backend", "netns")
+    done = kingslayer(tmp_path, *ETCD, *words, "--time-limit", "8", "--json")
+    summary = json.loads(done.stdout)
+    assert (summary["verdict"], summary["engine"]) == ("valid", "certain holds + lifetimes of leases")
+    assert summary["ops"]["ok"] >= 50
+    record = latest(tmp_path).record()
+    assert record is not None
+    assert record.config.facets == {"lock": variety}
+    assert f"--facet lock={variety}" in record.config.command()
+
+
 def test_the_positive_control_is_invalid(tmp_path: Path, backend_name: str) -> None:
     """Serializable reads are found out, with witnesses in the history, and the history checks invalid again."""
     words = ("--time-limit", "12", "--backend", backend_name, "--reads", "serializable")
