@@ -23,12 +23,13 @@ class HonestLocks:
 
     Detects: "lost early": told to have ended though its grant or its last acknowledged renewal is younger than the TTL,
     and its holder had not released it. "early grant": granted while another's certainly ran, to a client whose own TTL
-    was over before it knew (if it was not, that is a double grant, and mutual exclusion tells of it). "late expiry":
-    still there `late_s` after the TTL of its last renewal, of the last fault or of the last new leader was over.
-    "revived": there again after its end had been acknowledged.
+    was over before it knew (if it was not, that is a double grant, and mutual exclusion tells of it); or granted with a
+    lease that had already ended, by the service's own account. "late expiry": still there `late_s` after the TTL of its
+    last renewal, of the last fault or of the last new leader was over. "revived": there again after its end had been
+    acknowledged.
 
-    Cannot detect: a grant with a lease that had already ended, unless another one certainly held meanwhile: a reply may
-    always have been slow, and the lease have ended on its way.
+    Cannot detect: a grant with a lease that had already ended where the service does not say so and no other one
+    certainly held meanwhile: a reply may always have been slow, and the lease have ended on its way.
 
     Cost: O(n log n), sorting.
 
@@ -71,6 +72,20 @@ class HonestLocks:
 
 
 def _early_grant(held: Sequence[Tenure]) -> Finding | None:
+    """Find a grant that ought not to have been made."""
+    for tenure in held:
+        if tenure.ended:
+            granted = tenure.life.granted
+            times = seconds(granted.begin_ns, granted.end_ns)
+            summary = (
+                f"{tenure.who} asked for lock {show(tenure.key)} at {times[0]} and was granted it at {times[1]}, with "
+                "a lease that had ended before: by the service's own account nothing was left of it when it granted it"
+            )
+            return Finding("early grant", summary, witness((granted,)), granted.end_ns)
+    return _within_another(held)
+
+
+def _within_another(held: Sequence[Tenure]) -> Finding | None:
     """Find a grant, to a client that cannot have held it for certain, wholly within another's certain hold."""
     asked = sorted(held, key=lambda tenure: tenure.life.granted.begin_ns)
     longest: tuple[Tenure, Certain] | None = None

@@ -40,6 +40,7 @@ class Tenure:
         life: the lease below it.
         writes: to what it guards, by its holder.
         froze: whether its holder fell silent after it had looked at its clock.
+        ended: by the service's own account it had ended when it was made.
     """
 
     key: Any
@@ -48,6 +49,7 @@ class Tenure:
     life: Lifetime
     writes: list[Write] = field(default_factory=list)
     froze: bool = False
+    ended: bool = False
 
     @property
     def who(self) -> str:
@@ -110,7 +112,7 @@ class _Reading:
         ttl_s = self._field(completion, "ttl_s", float)
         name = f"lock {show(invocation.key)} of process {process}" + ("" if token is None else f" (token {token})")
         life = Lifetime(name, int(ttl_s * _SECOND_NS), Span.of(invocation, completion))
-        tenure = Tenure(invocation.key, process, token, life)
+        tenure = Tenure(invocation.key, process, token, life, ended=completion.value.get("ended") is True)
         self._current[process, key] = tenure
         self.found.append(tenure)
 

@@ -48,12 +48,14 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
         id: what the service knows this grant by (any JSON); no two grants share it.
         token: fencing token, a number that grows with each grant of the key; None where the system has none.
         ttl_s: the time to live that the service gave; None: the one that was asked for.
+        ended: by the service's own account the grant had ended when it was made, and it was made all the same.
     """
 
     key: str
     id: Any
     token: int | None = None
     ttl_s: float | None = None
+    ended: bool = False
 
 
 class Lock(Facet, Protocol):

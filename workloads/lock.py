@@ -87,7 +87,8 @@ class LockClient(FacetClient):
         grant = await take(call.key, ttl_s)
         ttl_s = ttl_s if grant.ttl_s is None else grant.ttl_s
         self._holdings[call.key] = _Holding(grant, ttl_s, asked_s + ttl_s)
-        return {"token": grant.token, "ttl_s": ttl_s, "id": grant.id}
+        value = {"token": grant.token, "ttl_s": ttl_s, "id": grant.id}
+        return value | {"ended": True} if grant.ended else value
 
     async def _extend(self, holding: _Holding) -> bool:
         asked_s = _now_s()

@@ -47,6 +47,11 @@ def first_request(prefix: bytes) -> bytes:
     return field(1, prefix) + field(2, end) + field(3, 1) + field(5, _ASCENDING) + field(6, _BY_CREATE_REVISION)
 
 
+def past_request(key: bytes, revision: int) -> bytes:
+    """RangeRequest of one key as it was at a revision."""
+    return field(1, key) + field(4, revision)
+
+
 def take_request(key: bytes, lease: int) -> bytes:
     """TxnRequest: if the key does not exist then create it with the lease, else get it."""
     put = field(1, key) + field(3, lease)
@@ -71,9 +76,9 @@ def lease_reply(reply: bytes) -> tuple[int, int]:
     return _integer(reply, 2), _integer(reply, 3)
 
 
-def lock_key(reply: bytes) -> bytes:
-    """Return from a LockResponse the key that stands for the hold."""
-    return _bytes(reply, 2)
+def lock_reply(reply: bytes) -> tuple[bytes, int]:
+    """Return from a LockResponse the key that stands for the hold, and the revision at which it was granted."""
+    return _bytes(reply, 2), _integer(_bytes(reply, 1), 3)
 
 
 def first_pair(reply: bytes) -> Pair | None:

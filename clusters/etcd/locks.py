@@ -68,17 +68,22 @@ class EtcdLockService(EtcdLock):
     """The variety "native": the lock service that etcd offers, where whoever waits stands in a queue."""
 
     async def acquire(self, key: str, ttl_s: float) -> Grant:
+        """Wait in the queue, and read the token as it was at the revision of the grant.
+
+        There may be none: old versions look only whether anybody stands before who waits, and not whether its own key
+        is still there after a wait for longer than its TTL.
+        """
         lease, ttl = await self._lease(ttl_s)
-        held = lock_wire.lock_key(await effect(self._lock, lock_wire.lock_request(_name(key), lease)))
+        reply = await effect(self._lock, lock_wire.lock_request(_name(key), lease))
+        held, revision = lock_wire.lock_reply(reply)
         try:
-            reply = await look(self._range, wire.range_request(held))
+            then = lock_wire.first_pair(await look(self._range, lock_wire.past_request(held, revision)))
         except Definite as reason:
             raise Indefinite(f"granted, but its token could not be read: {reason.error}") from None
-        found = lock_wire.first_pair(reply)
-        if found is None:
-            raise Indefinite("granted, but its lease had ended when its token was read")
         identity = {"lease": lease, "key": held.decode()}
-        return Grant(key=key, id=identity, token=found.create_revision, ttl_s=ttl)
+        if then is None:
+            return Grant(key=key, id=identity, ttl_s=ttl, ended=True)
+        return Grant(key=key, id=identity, token=then.create_revision, ttl_s=ttl)
 
     async def try_acquire(self, key: str, ttl_s: float) -> Grant:
         """Look whether anybody stands in the queue; who loses the race after that look waits in it."""

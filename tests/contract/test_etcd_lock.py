@@ -6,7 +6,7 @@ import asyncio
 import re
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from at_most_once import Subject
 from proxy import Proxy
 from test_etcd_client import LocalNode
 
-from clusters.etcd import Etcd
+from clusters.etcd import Etcd, wire
 from clusters.etcd.locks import EtcdLock
 from clusters.etcd.system import CLIENT_PORT
 from harness.errors import Definite, Indefinite
@@ -29,9 +29,18 @@ NOBODYS = Grant(key="warm", id={"lease": 1, "key": "warm"}, token=1)
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNode]:
     """A real etcd of one member."""
-    local = LocalNode(Path(tmp_path_factory.mktemp("etcd")))
+    with member(tmp_path_factory.mktemp("etcd")) as local:
+        yield local
+
+
+@contextmanager
+def member(folder: Path, version: str = "") -> Iterator[LocalNode]:
+    """Run a real etcd of one member, with an address of its own for each version."""
+    local = LocalNode(folder)
+    network, _, host = local.ip.partition(".")[2].partition(".")
+    local.ip = f"127.{int(network) + 64 * bool(version)}.{host}"
     try:
-        asyncio.run(Etcd().boot([local]))  # type: ignore[list-item]
+        asyncio.run(Etcd(version).boot([local]))  # type: ignore[list-item]
         yield local
     finally:
         if local.process is not None:
@@ -211,3 +220,31 @@ def test_a_lock_ends_with_its_lease(node: LocalNode, key: str, variety: str) -> 
                 await asyncio.wait_for(take(one, first, key), 5)
 
     asyncio.run(main())
+
+
+def test_a_grant_that_had_ended_when_it_was_made_says_so(tmp_path: Path, key: str) -> None:
+    """An old lock service grants a lock to who waited for longer than its TTL; the lock's key was gone by then."""
+
+    async def main(node: LocalNode) -> None:
+        async with opened(node, "native") as one, opened(node, "native") as two:
+            first = await one.acquire(key, 60)
+            waiting = asyncio.ensure_future(two.acquire(key, 2))
+            while await keys_of(one, key) < 2:
+                await asyncio.sleep(0.01)
+            while await keys_of(one, key) == 2:
+                await asyncio.sleep(0.05)
+            assert not waiting.done()
+            assert await one.release(first)
+            grant = await asyncio.wait_for(waiting, 5)
+            assert (grant.ended, grant.token) == (True, None)
+            assert not await two.is_held(grant)
+
+    with member(tmp_path, "3.4.23") as node:
+        asyncio.run(main(node))
+
+
+async def keys_of(lock: EtcdLock, key: str) -> int:
+    """Return how many stand in the queue of a lock, with its holder."""
+    prefix = f"lock {key}/".encode()
+    reply = await lock._range(wire.field(1, prefix) + wire.field(2, prefix[:-1] + b"0"))
+    return sum(number == 2 for number, _ in wire.fields(reply))

@@ -67,6 +67,17 @@ def test_a_grant_within_anothers_hold_is_early_where_it_is_no_double_grant() -> 
     assert (kinds(double), MutualExclusion().check(double.history()).status) == ([], "invalid")
 
 
+def test_a_grant_that_had_ended_when_it_was_made_is_early() -> None:
+    """The service's own account is enough; the same grant without it is none."""
+    verdict = check(Locks().op(1, "acquire", 1.0, 4.0, token=None, ttl_s=2, ended=True))
+    assert [anomaly.kind for anomaly in verdict.anomalies] == ["early grant"]
+    assert verdict.anomalies[0].summary == (
+        'process 1 asked for lock "l" at 1.00 s and was granted it at 4.00 s, with a lease that had ended before: by '
+        "the service's own account nothing was left of it when it granted it"
+    )
+    assert kinds(Locks().op(1, "acquire", 1.0, 4.0, token=None, ttl_s=2)) == []
+
+
 @pytest.mark.parametrize("seen", ["is_held", "extend", "refused"])
 def test_who_is_there_long_after_its_ttl_is_late(seen: str) -> None:
     """Later than the bound after the TTL, counted from the return of the last renewal, by clocks that run slower."""
