@@ -1,4 +1,4 @@
-"""Campaigns: many runs, one after another, and what each combination of system, workload and faults gave.
+"""Campaigns: many runs, some at a time, and what each combination of system, workload and faults gave.
 
 Each run is a command of its own, `kingslayer run … --json`: one that crashes, or whose process enters namespaces,
 leaves the others alone, and whatever a row says can be had again by pasting its line.
@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median_low
 from typing import Any, Final
@@ -112,47 +113,73 @@ def _fitting(name: str, version: str) -> list[str]:
     return [workload for workload, make in workloads.WORKLOADS.items() if make({}).facet in facets]
 
 
-def execute(configs: Sequence[RunConfig], store: Path) -> Iterator[Outcome]:
-    """Do the runs and yield what each gave; ends early after one that was interrupted.
+def execute(configs: Sequence[RunConfig], store: Path, jobs: int = 1) -> Iterator[Outcome]:
+    """Do the runs, `jobs` at a time, and yield what each gave, in their order; after an interrupt no other begins.
 
     Raises:
         UsageError: a run could not start, for something that was asked for is not possible.
     """
-    for config in configs:
-        argv = [*COMMAND, *shlex.split(config.command())[1:], "--store", str(store), "--json"]
-        code, output, errors = _run(argv)
+    children = _Children()
+    with children.stopping(), ThreadPoolExecutor(jobs) as pool:
+        running = [pool.submit(_run, config, store, children) for config in configs]
+        for future in running:
+            code, outcome = future.result()
+            if code == UsageError.exit_code:
+                children.stop()
+                raise UsageError(outcome.summary.error or "", f"it was in: {outcome.config.command()}")
+            if code is not None:
+                yield outcome
+
+
+class _Children:
+    """The commands that run now; being told to stop is passed on to them instead of ending on it."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+
+    def stop(self, number: int = signal.SIGINT, _: object = None) -> None:
+        """Stop what runs, and begin nothing more."""
+        self._stopped = True
+        for child in tuple(self._running):
+            child.send_signal(number)
+
+    @contextlib.contextmanager
+    def stopping(self) -> Iterator[None]:
+        """Do so on Ctrl-C and SIGTERM."""
+        before = {number: signal.signal(number, self.stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            summary = msgspec.json.decode(output, type=Summary)
-        except msgspec.DecodeError:
-            last = (errors.strip().splitlines() or ["it said nothing"])[-1]
-            summary = Summary(verdict="error", error=f"the run ended with code {code}: {last}", seed=config.seed)
-        if code == UsageError.exit_code:
-            raise UsageError(summary.error or errors, f"it was in: {config.command()}")
-        yield Outcome(config, summary)
-        if code == 130:
-            return
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
-
-def _run(argv: Sequence[str]) -> tuple[int, bytes, str]:
-    """Run a command to its end; being told to stop is passed on, and then waited for."""
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as child:  # noqa: S603 (an argv list)
-        with _passing_on(child):
+    def run(self, argv: Sequence[str]) -> tuple[int, bytes, str] | None:
+        """Run a command to its end; None where nothing is begun any more."""
+        if self._stopped:
+            return None
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as child:  # noqa: S603 (an argv list)
+            self._running.add(child)
+            if self._stopped:  # just now
+                child.send_signal(signal.SIGINT)
             output, errors = child.communicate()
+            self._running.discard(child)
         return child.returncode, output, errors.decode(errors="replace")
 
 
-@contextlib.contextmanager
-def _passing_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Give Ctrl-C and SIGTERM to the child instead of ending on them."""
-    before = {number: signal.signal(number, lambda got, _: child.send_signal(got)) for number in _STOPS}
+def _run(config: RunConfig, store: Path, children: _Children) -> tuple[int | None, Outcome]:
+    """Return a run's exit code, None where it was not begun, and what it gave."""
+    argv = [*COMMAND, *shlex.split(config.command())[1:], "--store", str(store), "--json"]
+    done = children.run(argv)
+    if done is None:
+        return None, Outcome(config, Summary(verdict="error"))
+    code, output, errors = done
     try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-_STOPS: Final = (signal.SIGINT, signal.SIGTERM)
+        summary = msgspec.json.decode(output, type=Summary)
+    except msgspec.DecodeError:
+        last = (errors.strip().splitlines() or ["it said nothing"])[-1]
+        summary = Summary(verdict="error", error=f"the run ended with code {code}: {last}", seed=config.seed)
+    return code, Outcome(config, summary)
 
 
 def rows(outcomes: Sequence[Outcome]) -> list[Row]:

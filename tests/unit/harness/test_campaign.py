@@ -69,7 +69,7 @@ def test_the_worst_verdict_is_the_exit_code(verdicts: str, code: int) -> None:
 
 def test_a_campaign_runs_and_shows_its_table(tmp_path: Path) -> None:
     """A correct system and one with a bug: one row for each choice of faults, a store for the runs, exit code 1."""
-    argv = [*COMMAND, "memory", "--workload", "register", "--nemesis", "none", "--nemesis", "kill"]
+    argv = [*COMMAND, "memory", "--workload", "register", "--nemesis", "none", "--nemesis", "kill", "--jobs", "2"]
     argv += ["--time-limit", "1", "--option", "bug=stale-reads", "--store", str(tmp_path)]
     done = subprocess.run([*argv, "--json"], capture_output=True, text=True, check=False)
     found = msgspec.json.decode(done.stdout, type=list[Row])
