@@ -12,7 +12,7 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Sequence
 from typing import Any, Final
 
 from harness.config import RunConfig
@@ -160,11 +160,12 @@ class HostedFacet:
 
 
 class _Pending:
-    """A call that begins when it is awaited, or iterated over."""
+    """A call that begins when it is awaited, or iterated over: a coroutine or an asynchronous generator, as used."""
 
     def __init__(self, host: Host, facet: int, method: str, args: tuple[Any, ...]) -> None:
         self._host = host
         self._ask = Ask(host.number(), facet, method, args)
+        self._stream: AsyncGenerator[Any, None] | None = None
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self._once().__await__()
@@ -173,7 +174,20 @@ class _Pending:
         with self._asked() as answers:
             return _value(await answers.get())
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._stream is None:
+            self._stream = self._items()
+        return await anext(self._stream)
+
+    async def aclose(self) -> None:
+        """Leave the stream, as one leaves an asynchronous generator."""
+        if self._stream is not None:
+            await self._stream.aclose()
+
+    async def _items(self) -> AsyncGenerator[Any, None]:
         with self._asked() as answers:
             while not (answer := await answers.get()).last:
                 yield _value(answer)
