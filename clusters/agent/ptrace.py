@@ -27,7 +27,7 @@ EVENT_STOP = 128
 WAIT_ALL = 0x40000000  # __WALL: threads too
 RAX, RDI, RSI, ORIG_RAX, RIP, RSP = 10, 14, 13, 15, 16, 19  # places in the kernel's user_regs_struct
 NO_SYSCALL = (1 << 64) - 1
-STEPS_MAX = 20_000
+STEPS_MAX, STOPS_MAX = 20_000, 10
 BREAKPOINT = b"\xcc"
 FRAME_BYTES = 32 << 10  # of a stack, above its pointer: where the frame of a signal that is being handled lies
 
@@ -186,10 +186,14 @@ class Stopped:
 
     def _go_on(self, tid: int, how: int) -> None:
         """Let one thread run until it traps."""
-        ptrace(how, tid)
-        _, status = os.waitpid(tid, WAIT_ALL)
-        if not os.WIFSTOPPED(status):
-            raise Refused(f"thread {tid} ended while it was traced")
+        for _ in range(STOPS_MAX):
+            ptrace(how, tid)
+            _, status = os.waitpid(tid, WAIT_ALL)
+            if not os.WIFSTOPPED(status):
+                raise Refused(f"thread {tid} ended while it was traced")
+            if status >> 16 != EVENT_STOP:  # a process that is paused stops once more on its way
+                return
+        raise Refused(f"thread {tid} does not leave its stop")
 
     def places(self, tid: int, start: int, end: int) -> list[int]:
         """Return where within start ≤ … < end a thread is, or comes back to when a signal's handler returns.

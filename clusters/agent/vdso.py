@@ -14,6 +14,7 @@ import os
 import platform
 import struct
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from clusters.agent.processes import Refused
@@ -38,7 +39,7 @@ STUBS = {"clock_gettime": 0x000, "gettimeofday": 0x0A0, "time": 0x140}
 COUNT, BANKS, BANK_BYTES, BANK_COUNT = 0x1C0, 0x200, 64, 4  # the count has 64 bytes, and uses 4
 PAYLOAD_BYTES = BANKS + BANK_COUNT * BANK_BYTES
 JUMP_BYTES = 5
-TRIES = 50
+TRIES, RETRY_S = 40, 0.0005
 LOOKS_MAX, SHARP_NS = 5, 400_000  # a reading that was held up is tried again
 
 
@@ -166,12 +167,33 @@ class Target:
             os.close(memory)
 
     def patch(self) -> None:
-        """Put our code in; the clocks stay right. To be called apart: it stops the process."""
-        self._write(self.image.skewed())
+        """Put our code in; the clocks stay right. To be called apart: it stops the process.
+
+        Raises:
+            Refused: its vDSO is not the kernel's, or it is never out of its clock functions.
+        """
+        if not self.intact():
+            self.restore()
+        image = self.image.skewed()
+        code = self.image.payload, self.image.payload + PAYLOAD_BYTES
+        self._replace(image, [code, *self._jumps()], self._jumps())
 
     def restore(self) -> None:
-        """Put the kernel's bytes back, every one. To be called apart: it stops the process."""
-        self._write(self.image.original)
+        """Put the kernel's bytes back, every one. To be called apart: it stops the process.
+
+        The jumps to our code go first: then its last users leave it by themselves.
+
+        Raises:
+            Refused: see patch.
+        """
+        if not self.image.known(self.read()):
+            raise Refused(
+                f"process {self.pid} does not have this kernel's own 64-bit vDSO: a 32-bit program, or one that "
+                "another tool has patched"
+            )
+        code = self.image.payload, self.size
+        self._replace(self.image.original, self._jumps(), self._jumps())
+        self._replace(self.image.original, [code], [code])
 
     def clocks(self) -> dict[str, tuple[int, int, int]]:
         """Return what one of the process's own threads reads of each family, and when it began and ended; in ns.
@@ -198,37 +220,31 @@ class Target:
         seconds, rest = struct.unpack_from("<qq", stopped.scratch)
         return seconds * 10**9 + rest, before, after
 
-    def _write(self, wanted: bytes) -> None:
-        if not self.image.known(self.read()):
-            raise Refused(
-                f"process {self.pid} does not have this kernel's own 64-bit vDSO: a 32-bit program, or one that "
-                "another tool has patched"
-            )
-        for _ in range(TRIES):
+    def _jumps(self) -> list[tuple[int, int]]:
+        return [(entry, entry + JUMP_BYTES) for entry in self.image.entries.values()]
+
+    def _replace(self, image: bytes, pieces: Sequence[tuple[int, int]], busy: Sequence[tuple[int, int]]) -> None:
+        """Copy pieces of an image in, in this order, at a moment when no thread is amid one of those that may be busy.
+
+        At the start of a jump a thread has not begun it yet; in our code it may be anywhere. Waiting for such a moment
+        harms nobody whenever we are killed. A thread that was paused in there is stepped out in the end.
+        """
+
+        def amid(place: int) -> bool:
+            offset = place - self.start
+            return any(first + (last - first == JUMP_BYTES) <= offset < last for first, last in busy)
+
+        for left in reversed(range(TRIES)):
             with Stopped(self.pid) as stopped:
-                if all(self._out_of_the_way(stopped, tid) for tid in stopped.tids):
-                    self._replace(stopped.memory, wanted)
+                if not left:
+                    for tid in stopped.tids:
+                        stopped.step(tid, lambda now: not amid(now[RIP]))
+                places = (
+                    place for tid in stopped.tids for place in stopped.places(tid, self.start, self.start + self.size)
+                )
+                if not any(map(amid, places)):
+                    for first, last in pieces:
+                        os.pwrite(stopped.memory, image[first:last], self.start + first)
                     return
-            time.sleep(0.001)  # a signal's handler is running on top of what we change: let it return
+            time.sleep(RETRY_S)
         raise Refused(f"process {self.pid} is never out of its clock functions")
-
-    def _out_of_the_way(self, stopped: Stopped, tid: int) -> bool:
-        """Step a thread out of the bytes that change; say whether nothing brings it back into them."""
-        if self._changing(stopped.registers(tid)[RIP]):
-            stopped.step(tid, lambda now: not self._changing(now[RIP]))
-        return not any(map(self._changing, stopped.places(tid, self.start, self.start + self.size)))
-
-    def _changing(self, place: int) -> bool:
-        """Say whether a thread at this place would run on in bytes that change; at an entry it has not begun yet."""
-        offset = place - self.start
-        inside = any(0 < offset - entry < JUMP_BYTES for entry in self.image.entries.values())
-        return inside or self.image.payload <= offset < self.size
-
-    def _replace(self, memory: int, wanted: bytes) -> None:
-        """Put our code in before the jumps to it, and take it out after them: what stands is whole at any time."""
-        entries = [(entry, entry + JUMP_BYTES) for entry in self.image.entries.values()]
-        pieces = [(self.image.payload, self.image.payload + PAYLOAD_BYTES), *entries]
-        if wanted == self.image.original:
-            pieces.reverse()
-        for first, last in pieces:
-            os.pwrite(memory, wanted[first:last], self.start + first)
