@@ -48,6 +48,31 @@ def ptrace(request: int, tid: int, address: int = 0, data: Any = 0) -> None:
         raise OSError(number, os.strerror(number))
 
 
+def peek(memory: int, size: int, place: int) -> bytes:
+    """Read a process's memory; raise ProcessLookupError where it has ended, or runs another program by now."""
+    try:
+        data = os.pread(memory, size, place)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        data = b""
+    if len(data) < size:
+        raise ProcessLookupError(errno.ESRCH, "the process has ended")
+    return data
+
+
+def poke(memory: int, data: bytes, place: int) -> None:
+    """Write a process's memory, its code too; raise ProcessLookupError like `peek`."""
+    try:
+        written = os.pwrite(memory, data, place)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        written = 0
+    if written < len(data):
+        raise ProcessLookupError(errno.ESRCH, "the process has ended")
+
+
 class Stopped:
     """All threads of a process, held still for the length of a `with`.
 
@@ -146,14 +171,14 @@ class Stopped:
         before = self.registers(tid)
         top = (before[RSP] - 1024) & ~15
         low = top - 2048
-        saved, replaced = os.pread(self.memory, top - low, low), os.pread(self.memory, 1, trap)
+        saved, replaced = peek(self.memory, top - low, low), peek(self.memory, 1, trap)
         work = Registers(*before)
         work[RSP] = top - 264  # as after a call: 8 bytes off 16
         work[RIP], work[ORIG_RAX] = address, NO_SYSCALL
         for place, value in zip((RDI, RSI), arguments):  # noqa: B905 # the node's Python may be 3.9
             work[place] = value if value >= 0 else top + value
-        os.pwrite(self.memory, trap.to_bytes(8, sys.byteorder), work[RSP])
-        os.pwrite(self.memory, BREAKPOINT, trap)
+        poke(self.memory, trap.to_bytes(8, sys.byteorder), work[RSP])
+        poke(self.memory, BREAKPOINT, trap)
         try:
             with self._undisturbed(tid):
                 self.set_registers(tid, work)
@@ -161,10 +186,10 @@ class Stopped:
                 after = self.registers(tid)
                 if after[RIP] != trap + 1:
                     raise Refused(f"a function called in thread {tid} did not return")
-                self.scratch = os.pread(self.memory, 256, top - 256)
+                self.scratch = peek(self.memory, 256, top - 256)
         finally:
-            os.pwrite(self.memory, replaced, trap)
-            os.pwrite(self.memory, saved, low)
+            poke(self.memory, replaced, trap)
+            poke(self.memory, saved, low)
             # Into a stop like the first: registers that are set in it are those that a broken-off system call needs.
             ptrace(INTERRUPT, tid)
             ptrace(CONT, tid)

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from clusters.agent.processes import Refused
-from clusters.agent.ptrace import RIP, Stopped
+from clusters.agent.ptrace import RIP, Stopped, peek, poke
 
 FAMILIES = {"realtime": time.CLOCK_REALTIME, "monotonic": time.CLOCK_MONOTONIC}
 """The clocks that are skewed together, by the name of the one that is read to tell their skew."""
@@ -141,7 +141,7 @@ class Target:
         """Return its vDSO as it is now."""
         memory = os.open(f"/proc/{self.pid}/mem", os.O_RDONLY)
         try:
-            return os.pread(memory, self.size, self.start)
+            return peek(memory, self.size, self.start)
         finally:
             os.close(memory)
 
@@ -158,11 +158,11 @@ class Target:
         memory = os.open(f"/proc/{self.pid}/mem", os.O_RDWR)
         try:
             count = self.start + self.image.payload + COUNT
-            (number,) = struct.unpack("<I", os.pread(memory, 4, count))
+            (number,) = struct.unpack("<I", peek(memory, 4, count))
             number = number + 1 & 0xFFFFFFFF
             bank = self.start + self.image.payload + BANKS + number % BANK_COUNT * BANK_BYTES
-            os.pwrite(memory, struct.pack("<3q8x3q8x", *realtime, *monotonic), bank)
-            os.pwrite(memory, struct.pack("<I", number), count)
+            poke(memory, struct.pack("<3q8x3q8x", *realtime, *monotonic), bank)
+            poke(memory, struct.pack("<I", number), count)
         finally:
             os.close(memory)
 
@@ -244,7 +244,7 @@ class Target:
                 )
                 if not any(map(amid, places)):
                     for first, last in pieces:
-                        os.pwrite(stopped.memory, image[first:last], self.start + first)
+                        poke(stopped.memory, image[first:last], self.start + first)
                     return
             time.sleep(RETRY_S)
         raise Refused(f"process {self.pid} is never out of its clock functions")
