@@ -79,6 +79,10 @@ class Image:
             image[entry : entry + JUMP_BYTES] = b"\xe9" + struct.pack("<i", self.payload + STUBS[name] - entry - 5)
         return bytes(image)
 
+    def holds_patch(self, image: bytes) -> bool:
+        """Say whether our patch is in an image, whole and of this version, whatever the skew."""
+        return self.of_code(image) == self.of_code(self.skewed())
+
     def of_code(self, image: bytes) -> bytes:
         """Return an image without what changes in it: the count and the banks."""
         return image[: self.payload + COUNT] + image[self.payload + PAYLOAD_BYTES :]
@@ -151,12 +155,14 @@ class Target:
 
     def patched(self) -> bool:
         """Say whether our patch is in it, whole and of this version."""
-        return self.image.of_code(self.read()) == self.image.of_code(self.image.skewed())
+        return self.image.holds_patch(self.read())
 
     def update(self, realtime: Skew, monotonic: Skew) -> None:
         """Change the skew of a patched process, running or not; nobody is stopped."""
         memory = os.open(f"/proc/{self.pid}/mem", os.O_RDWR)
         try:
+            if not self.image.holds_patch(peek(memory, self.size, self.start)):
+                raise ProcessLookupError(3, "it runs another program by now")  # whose vDSO is elsewhere
             count = self.start + self.image.payload + COUNT
             (number,) = struct.unpack("<I", peek(memory, 4, count))
             number = number + 1 & 0xFFFFFFFF
@@ -186,11 +192,6 @@ class Target:
         Raises:
             Refused: see patch.
         """
-        if not self.image.known(self.read()):
-            raise Refused(
-                f"process {self.pid} does not have this kernel's own 64-bit vDSO: a 32-bit program, or one that "
-                "another tool has patched"
-            )
         code = self.image.payload, self.size
         self._replace(self.image.original, self._jumps(), self._jumps())
         self._replace(self.image.original, [code], [code])
@@ -236,6 +237,11 @@ class Target:
 
         for left in reversed(range(TRIES)):
             with Stopped(self.pid) as stopped:
+                if not self.image.known(peek(stopped.memory, self.size, self.start)):
+                    raise Refused(
+                        f"process {self.pid} does not have this kernel's own 64-bit vDSO: a 32-bit program, or one that "
+                        "another tool has patched"
+                    )
                 if not left:
                     for tid in stopped.tids:
                         stopped.step(tid, lambda now: not amid(now[RIP]))
