@@ -239,8 +239,8 @@ class Target:
             with Stopped(self.pid) as stopped:
                 if not self.image.known(peek(stopped.memory, self.size, self.start)):
                     raise Refused(
-                        f"process {self.pid} does not have this kernel's own 64-bit vDSO: a 32-bit program, or one that "
-                        "another tool has patched"
+                        f"process {self.pid} does not have this kernel's own 64-bit vDSO: it is a 32-bit program, "
+                        "or another tool has patched it"
                     )
                 if not left:
                     for tid in stopped.tids:
