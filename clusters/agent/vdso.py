@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from clusters.agent.processes import Refused
-from clusters.agent.ptrace import RIP, Stopped, peek, poke
+from clusters.agent.ptrace import GETPID, RIP, Stopped, peek, poke
 
 FAMILIES = {"realtime": time.CLOCK_REALTIME, "monotonic": time.CLOCK_MONOTONIC}
 """The clocks that are skewed together, by the name of the one that is read to tell their skew."""
@@ -35,9 +35,15 @@ CODE = bytes.fromhex(
     "48034608448b1d570000004489da83e203c1e2064c8d05870000004901d04d01c8498b084d8b50084d8b4010443b1d2f0000"
     "0075cf4989c14c29c049f7ea480facd0204c01c84801c8790231c031d2b900ca9a3b48f7f14885ff7403488907c36690"
 )
+# The same, from `probe` on: written only while a thread reads a clock for us.
+PROBE = bytes.fromhex(
+    "9c50515256574150415141524153554889e54883e4f04883ec104889e68b3d2d000000ff152f00000089c74889e6b8270000"
+    "000f054889ec5d415b415a415941585f5e5a59589dc28000660f1f44000000000000000000000000000000000000"
+)
 STUBS = {"clock_gettime": 0x000, "gettimeofday": 0x0A0, "time": 0x140}
 COUNT, BANKS, BANK_BYTES, BANK_COUNT = 0x1C0, 0x200, 64, 4  # the count has 64 bytes, and uses 4
 PAYLOAD_BYTES = BANKS + BANK_COUNT * BANK_BYTES
+WHICH = 0x50  # in the probe: the clock, then the function's address
 JUMP_BYTES = 5
 TRIES, RETRY_S = 40, 0.0005
 LOOKS_MAX, SHARP_NS = 5, 400_000  # a reading that was held up is tried again
@@ -68,7 +74,7 @@ class Image:
         functions = symbols(self.original)
         self.entries = {name: functions[f"__vdso_{name}"] for name in STUBS}
         self.payload = len(self.original.rstrip(b"\0")) + 63 & ~63
-        if self.payload + PAYLOAD_BYTES > len(self.original):
+        if self.payload + PAYLOAD_BYTES + len(PROBE) > len(self.original):
             raise Refused("this kernel's vDSO has no room for the code that skews clocks")
 
     def skewed(self) -> bytes:
@@ -211,14 +217,14 @@ class Target:
         return read
 
     def _look(self, stopped: Stopped, number: int) -> tuple[int, int, int]:
-        function = self.start + self.image.entries["clock_gettime"]
-        trap = self.start + self.image.payload + COUNT + 4
+        slots = struct.pack("<QQ", number, self.start + self.image.entries["clock_gettime"])
+        place = self.start + self.image.payload + PAYLOAD_BYTES
         before = time.clock_gettime_ns(number)
-        failed = stopped.call(function, trap, number, -256)
+        failed, timespec = stopped.visit(PROBE[:WHICH] + slots, place, GETPID)
         after = time.clock_gettime_ns(number)
         if failed:
             raise Refused(f"clock_gettime failed in process {self.pid}")
-        seconds, rest = struct.unpack_from("<qq", stopped.scratch)
+        seconds, rest = struct.unpack("<qq", timespec)
         return seconds * 10**9 + rest, before, after
 
     def _jumps(self) -> list[tuple[int, int]]:

@@ -247,7 +247,9 @@ def test_an_injector_killed_at_any_time_harms_nobody(busy: Server) -> None:
                 while True:
                     target.patch()
                     target.update(Skew(HOUR_NS), Skew())
+                    target.clocks()
                     target.restore()
+                    target.clocks()
             finally:
                 os._exit(1)
         time.sleep(chance.random() * 0.02)
@@ -329,9 +331,14 @@ def test_the_code_is_what_its_source_says(tmp_path: Path) -> None:
     subprocess.run(["as", source, "-o", tmp_path / "payload.o"], check=True)
     argv = ["objcopy", "-O", "binary", "-j", ".text", tmp_path / "payload.o", tmp_path / "payload.bin"]
     subprocess.run(argv, check=True)
-    assert (tmp_path / "payload.bin").read_bytes().rstrip(b"\0") == vdso.CODE.rstrip(b"\0")
+    assembled = (tmp_path / "payload.bin").read_bytes()
+    assert assembled[: vdso.COUNT] == vdso.CODE
+    assert assembled[vdso.COUNT : vdso.PAYLOAD_BYTES] == bytes(vdso.PAYLOAD_BYTES - vdso.COUNT)
+    assert assembled[vdso.PAYLOAD_BYTES :] == vdso.PROBE
     listing = subprocess.run(["nm", tmp_path / "payload.o"], check=True, capture_output=True, text=True).stdout
     labels = {name: int(value, 16) for value, _, name in map(str.split, listing.splitlines())}
     assert {name: labels[name] for name in vdso.STUBS} == vdso.STUBS
-    assert (labels["count"], labels["banks"]) == (vdso.COUNT, vdso.BANKS)
+    places = {"count": vdso.COUNT, "banks": vdso.BANKS, "probe": vdso.PAYLOAD_BYTES}
+    assert {name: labels[name] for name in places} == places
+    assert labels["which"] - labels["probe"] == vdso.WHICH
     assert struct.calcsize("<3q8x3q8x") == vdso.BANK_BYTES
