@@ -43,8 +43,10 @@ PROBE = bytes.fromhex(
 STUBS = {"clock_gettime": 0x000, "gettimeofday": 0x0A0, "time": 0x140}
 COUNT, BANKS, BANK_BYTES, BANK_COUNT = 0x1C0, 0x200, 64, 4  # the count has 64 bytes, and uses 4
 PAYLOAD_BYTES = BANKS + BANK_COUNT * BANK_BYTES
+ROOM_BYTES = PAYLOAD_BYTES + len(PROBE)
 WHICH = 0x50  # in the probe: the clock, then the function's address
 JUMP_BYTES = 5
+LOAD, DYNAMIC, STRING_TABLE, SYMBOL_TABLE = 1, 2, 5, 6  # ELF's numbers
 TRIES, RETRY_S = 40, 0.0005
 LOOKS_MAX, SHARP_NS = 5, 400_000  # a reading that was held up is tried again
 
@@ -73,14 +75,17 @@ class Image:
             self.original = memory.read(end - start)
         functions = symbols(self.original)
         self.entries = {name: functions[f"__vdso_{name}"] for name in STUBS}
-        self.payload = len(self.original.rstrip(b"\0")) + 63 & ~63
-        if self.payload + PAYLOAD_BYTES + len(PROBE) > len(self.original):
+        # In the zeros behind the image, or else in its section headers, which only debuggers read.
+        ends = len(self.original.rstrip(b"\0")), loaded_bytes(self.original)
+        places = [place for place in (end + 63 & ~63 for end in ends) if place + ROOM_BYTES <= len(self.original)]
+        if not places:
             raise Refused("this kernel's vDSO has no room for the code that skews clocks")
+        self.payload = places[0]
 
     def skewed(self) -> bytes:
         """Return the image with our patch, all clocks still right."""
         image = bytearray(self.original)
-        image[self.payload : self.payload + len(CODE)] = CODE
+        image[self.payload : self.payload + PAYLOAD_BYTES] = CODE.ljust(PAYLOAD_BYTES, b"\0")
         for name, entry in self.entries.items():
             image[entry : entry + JUMP_BYTES] = b"\xe9" + struct.pack("<i", self.payload + STUBS[name] - entry - 5)
         return bytes(image)
@@ -103,14 +108,24 @@ class Image:
         return rest == ours
 
 
+def segments(image: bytes) -> list[tuple[int, ...]]:
+    """Return the program headers of an ELF image: type, flags, offset, address, physical address, size."""
+    start, size, count = *struct.unpack_from("<Q", image, 32), *struct.unpack_from("<HH", image, 54)
+    return [struct.unpack_from("<IIQQQQ", image, start + size * at) for at in range(count)]
+
+
+def loaded_bytes(image: bytes) -> int:
+    """Return where the part of an ELF image ends that programs use."""
+    return max(offset + size for kind, _, offset, _, _, size in segments(image) if kind == LOAD)
+
+
 def symbols(image: bytes) -> dict[str, int]:
     """Return where an ELF image's functions are, by its dynamic symbol table, which its string table follows."""
-    segments, size, count = *struct.unpack_from("<Q", image, 32), *struct.unpack_from("<HH", image, 54)
-    headers = [struct.unpack_from("<IIQQQQ", image, segments + size * at) for at in range(count)]
-    base = next(address for kind, _, _, address, _, _ in headers if kind == 1)
-    dynamic, length = next((offset, length) for kind, _, offset, _, _, length in headers if kind == 2)
+    headers = segments(image)
+    base = next(address for kind, _, _, address, _, _ in headers if kind == LOAD)
+    dynamic, length = next((offset, length) for kind, _, offset, _, _, length in headers if kind == DYNAMIC)
     tags = dict(struct.iter_unpack("<qQ", image[dynamic : dynamic + length]))
-    table, names = tags[6] - base, tags[5] - base
+    table, names = tags[SYMBOL_TABLE] - base, tags[STRING_TABLE] - base
     found = {}
     for at in range(table, names - 23, 24):
         name, _, _, value, _ = struct.unpack_from("<IBxHQQ", image, at)

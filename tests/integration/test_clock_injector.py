@@ -278,6 +278,25 @@ def test_the_patch_of_another_version_is_undone(busy: Server, monkeypatch: pytes
     assert kernels_bytes(busy.pid)
 
 
+def test_without_zeros_the_section_headers_give_room(busy: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the vDSO's padding is too small, our code lies in what only debuggers read, and the heal puts that back."""
+    with monkeypatch.context() as small:
+        small.setattr(vdso, "ROOM_BYTES", len(Image().original) - Image().payload + 1)
+        image = Image()
+    assert image.payload < Image().payload
+    clock = Clock(lambda: [busy.pid])
+    clock.image = image
+    clock.skew([(1000, HOUR_NS, 0)], ["realtime"])
+    assert near(busy.offset_ns(), HOUR_NS)
+    assert near(clock.read()[0]["clocks"]["realtime"][0], HOUR_NS, 20_000_000)
+    assert clock.heal() == ""
+    assert kernels_bytes(busy.pid)
+    assert near(busy.offset_ns(), 0)
+    monkeypatch.setattr(vdso, "ROOM_BYTES", 1 << 20)
+    with pytest.raises(Refused, match="has no room"):
+        Image()
+
+
 def test_a_vdso_that_is_not_the_kernels_is_refused(start: Start) -> None:
     """A process whose vDSO somebody else has changed is left alone, with a message that says so."""
     server = start([sys.executable, "-c", PYTHON])
