@@ -28,7 +28,7 @@ EVENT_STOP = 128
 WAIT_ALL = 0x40000000  # __WALL: threads too
 RAX, RDI, RSI, ORIG_RAX, RIP, RSP = 10, 14, 13, 15, 16, 19  # places in the kernel's user_regs_struct
 NO_SYSCALL = (1 << 64) - 1
-STEPS_MAX, STOPS_MAX = 20_000, 10
+STEPS_MAX, STOPS_MAX = 20_000, 1000
 GETPID, RESTART_SYSCALL, TGKILL = 39, 219, 234
 RESTARTS = {NO_SYSCALL - 511: 0, NO_SYSCALL - 512: 0, NO_SYSCALL - 513: 0, NO_SYSCALL - 515: RESTART_SYSCALL}
 """What an interrupted system call returns, as only the kernel sees it, and the call to make then, 0 for the same."""
@@ -88,7 +88,7 @@ class Stopped:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.tids: list[int] = []
-        self.signals: list[tuple[int, int]] = []  # that came to a thread while it ran for us, with its id
+        self.signals: set[tuple[int, int]] = set()  # that came to a thread while it ran for us, with its id
         self.memory = os.open(f"/proc/{pid}/mem", os.O_RDWR)
 
     def __enter__(self) -> Stopped:
@@ -213,7 +213,7 @@ class Stopped:
             if os.WSTOPSIG(status) == wanted and status >> 16 != EVENT_STOP:
                 return
             if status >> 16 != EVENT_STOP:  # a process that is paused stops so once more on its way
-                self.signals.append((tid, os.WSTOPSIG(status)))
+                self.signals.add((tid, os.WSTOPSIG(status)))
         raise Refused(f"thread {tid} does not get on: it stops with status {status:#x}")
 
     def places(self, tid: int, start: int, end: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import random
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from waiting import until_now
@@ -260,6 +262,39 @@ def test_an_injector_killed_at_any_time_harms_nobody(busy: Server) -> None:
     ptrace.apart(lambda: Target(image, busy.pid).restore())
     assert kernels_bytes(busy.pid)
     assert near(busy.offset_ns(), 0)
+
+
+def test_a_reader_killed_at_any_step_harms_nobody(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever step of a visit is our last, the thread that ran for us goes on where it was."""
+    server = start(["python3", "-c", "import select; print('up', flush=True); select.epoll().poll(3); print('done')"])
+    image, plain, began = Image(), ptrace.ptrace, time.monotonic()
+    visit = ptrace.Stopped.visit
+    steps = 0
+    for last in itertools.count():
+        child = os.fork()
+        if not child:
+
+            def step(*args: Any, left: Iterator[int] = itertools.count(last, -1)) -> None:
+                if not next(left):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                plain(*args)
+
+            def counted(stopped: ptrace.Stopped, *args: Any) -> Any:
+                monkeypatch.setattr(ptrace, "ptrace", step)
+                return visit(stopped, *args)
+
+            monkeypatch.setattr(ptrace.Stopped, "visit", counted)
+            Target(image, server.pid).clocks()
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        until_now(lambda: thread_states(server.pid) == ["S"], "goes on")
+        if status == 0:
+            break
+        steps += 1
+    assert steps > 8
+    assert server.process.stdout is not None
+    assert server.process.stdout.readline() == "done\n"
+    assert 2.9 < time.monotonic() - began + 0.1 < 4.5
 
 
 def test_the_patch_of_another_version_is_undone(busy: Server, monkeypatch: pytest.MonkeyPatch) -> None:
