@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PARALLEL := --numprocesses auto --dist worksteal
 
-.PHONY: help setup demo test lint bench fuzz matrix lock clean
+.PHONY: help setup demo test lint bench fuzz matrix skews lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ fuzz: setup  ## the checkers against the brute-force oracle, for SECONDS=… or 
 
 matrix: setup  ## every workload on every system, with and without faults, as a table
 	$(BIN)/kingslayer campaign etcd --time-limit 30
+
+skews: setup  ## 500 skews of a busy server's clock, and 500 kills of the injector
+	KINGSLAYER_SKEW_CYCLES=500 $(BIN)/python -m pytest tests/integration/test_clock_survival.py --timeout=0
 
 lock: setup  ## resolve requirements.lock anew
 	$(BIN)/python -m pip install --quiet uv

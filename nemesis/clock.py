@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from harness.errors import FaultError
 from harness.protocols import Clock, Cluster
+from nemesis import measure
 from nemesis.measure import every, states, until
 from nemesis.targets import LEADER, TargetParams, pick, resolve
 
@@ -21,6 +22,7 @@ PERIOD_S: Final = (0.02, 2.0)
 RATE: Final = (0.01, 0.5)
 WALK_MS: Final = (5.0, 60_000.0)
 WALK_STEPS: Final = 64
+LAST_LOOKS: Final = 10
 DAY_S: Final = 86_400.0
 TOLERANCE_NS: Final = 2_000_000
 """How far a reading may be from the plan, beyond its own uncertainty."""
@@ -117,6 +119,7 @@ class Skew:
         self._cluster = cluster
         self._params = params
         self._hit: tuple[str, ...] = ()
+        self._verified = False
 
     async def inject(self) -> dict[str, Any]:
         """Skew the clocks.
@@ -140,17 +143,25 @@ class Skew:
 
     async def verify(self) -> dict[str, Any]:
         """Let threads of the servers read their clocks: all as planned, and on every node one of them clearly wrong."""
-        return await self._measure(skewed=True)
+        evidence = await self._measure(skewed=True)
+        self._verified = True
+        return evidence
 
     async def heal(self) -> dict[str, Any]:
         """See that the skew held to the end, put the clocks right and measure that they are; those of the dead are."""
         nodes = self._cluster.nodes
         last = await self._clocks()
-        wrong = [objection for name, clocks in last.items() for objection in _objections(name, clocks)]
+        for _ in range(LAST_LOOKS):
+            lost = self._lost(last) if self._verified else []  # what never was is no news
+            if not lost:
+                break
+            await asyncio.sleep(measure.PAUSE_S)  # a server that has just been started is not skewed at once
+            last = await self._clocks()
+        self._verified = False
         await every((nodes[name].unskew() for name in self._hit), "heal of the clocks")
         evidence = await self._measure(skewed=False)
-        if wrong:
-            raise FaultError(f"the skew was lost before its heal: {'; '.join(wrong)}", HINT)
+        if lost:
+            raise FaultError(f"the skew was lost before its heal: {'; '.join(lost)}", HINT)
         return {"last_ms": _offsets(last, self._params.clocks[0])} | evidence
 
     async def _measure(self, *, skewed: bool) -> dict[str, Any]:
@@ -181,6 +192,21 @@ class Skew:
     async def _clocks(self) -> dict[str, list[Clock]]:
         read = await asyncio.gather(*(self._cluster.nodes[name].clock() for name in self._hit))
         return dict(zip(self._hit, read, strict=True))
+
+    def _lost(self, last: Mapping[str, Sequence[Clock]]) -> list[str]:
+        wrong = [objection for name, clocks in last.items() for objection in _objections(name, clocks)]
+        return wrong + [
+            f"process {clock.pid} of {name} has lost its skew"
+            for name, clocks in last.items()
+            for clock in clocks
+            if not self._planned(clock)
+        ]
+
+    def _planned(self, clock: Clock) -> bool:
+        """Say whether the node holds a process to the programme still."""
+        offsets = {offset_ns for _, offset_ns, _ in self._params.programme()}
+        wanted = [clock.readings[name].wanted_ns for name in self._params.clocks]
+        return all(wanted) if self._params.shape == "drift" else offsets.issuperset(wanted)
 
     def _clearly_off(self, clock: Clock) -> bool:
         readings = [clock.readings[name] for name in self._params.clocks]

@@ -11,6 +11,7 @@ from harness.config import RunConfig, RunRecord
 from harness.history import FaultWindow, History
 from harness.verdict import Anomaly, Summary
 from reports import text, words
+from reports.clocks import Offsets, offsets
 from reports.drawing import Drawing, draw
 from reports.faults import evidence_text, nodes_hit, params_text
 from reports.lanes import Lane, lanes
@@ -23,7 +24,7 @@ Logs = Mapping[str, Mapping[str, str]]
 TINTS: Final = 6
 """How many colours there are for kinds of faults; further kinds begin again, and every fault is named too."""
 
-_FAMILIAR: Final = ("partition", "pause", "kill")
+_FAMILIAR: Final = ("partition", "pause", "kill", "clock")
 """Kinds whose colour is the same in every report."""
 
 
@@ -103,6 +104,7 @@ class ReportData:
     series: Series
     latency_caption: str
     lanes: tuple[Lane, ...]
+    clocks: tuple[Offsets, ...]
     faults: tuple[FaultView, ...]
     run: RunView
     logs: tuple[NodeLogs, ...]
@@ -137,6 +139,7 @@ def build(record: RunRecord | None, history: History, summary: Summary, logs: Lo
         series=plots,
         latency_caption=_latency_caption(plots),
         lanes=lanes(history, nodes, history.faults),
+        clocks=offsets(history, nodes, round(plots.duration_s * words.NS)),
         faults=tuple(_fault(fault, tints, nodes) for fault in history.faults),
         run=_run(record, history, summary),
         logs=tuple(_logs(node, tails) for node, tails in logs.items()),

@@ -8,7 +8,8 @@ from typing import Any, Final
 from harness.history import FaultWindow
 from reports import words
 
-_TOLD: Final = frozenset({"evidence", "heal", "nodes", "note", "order", "otherwise", "shape", "target", "unheard"})
+_SKEW: Final = frozenset({"clocks", "offset_ms", "period_s", "rate", "walk_ms"})
+_TOLD: Final = _SKEW | {"evidence", "heal", "nodes", "note", "order", "otherwise", "shape", "target", "unheard"}
 """Parameters that have words of their own here, or that only say how the others came about."""
 
 _SHAPES: Final = {
@@ -49,6 +50,7 @@ def params_text(fault: FaultWindow) -> str:
     where = _links(unheard) if unheard else words.plain(params.get("nodes"))
     parts = [": ".join(part for part in (" ".join(head), where) if part)]
     parts += [f"{name.replace('_', ' ')} {words.plain(item)}" for name, item in params.items() if name not in _TOLD]
+    parts += _skew(params)
     parts += [words.plain(params["note"])] if params.get("note") else []
     parts += [f"{words.plain(params['heal'])} heal"] if params.get("heal") else []
     return words.cut(", ".join(part for part in parts if part), 300)
@@ -78,6 +80,9 @@ def evidence_text(fault: FaultWindow) -> str:
     if isinstance(evidence, Mapping):
         if {"heard", "dropped"} <= evidence.keys():
             return f"{words.plain(evidence['dropped'])} directed links cut, {words.plain(evidence['heard'])} open"
+        if isinstance(evidence.get("offsets_ms"), Mapping):
+            read = [f"{node} {_offset(offset_ms)}" for node, offset_ms in evidence["offsets_ms"].items()]
+            return words.cut(f"read by the servers themselves: {', '.join(read)}", 300)
         if isinstance(evidence.get("states"), Mapping):
             evidence = evidence["states"]
     return words.cut(words.plain(evidence), 300)
@@ -88,6 +93,24 @@ def _shape(params: Mapping[str, Any]) -> str:
     if shape == "bridge" and isinstance(order, list | tuple) and order:
         return f"with {words.plain(order[0])} as the bridge"
     return _SHAPES.get(shape, shape)
+
+
+def _skew(params: Mapping[str, Any]) -> list[str]:
+    """Return what is done to a clock: `-1.5 h, back and forth in 0.2 s`."""
+    parts = [_offset(params["offset_ms"])] if params.get("offset_ms") else []
+    if params.get("rate"):
+        parts.append(f"{words.plain(params['rate'])} s a second")
+    walk, period = params.get("walk_ms"), words.plain(params.get("period_s"))
+    if walk and isinstance(walk, list | tuple):
+        parts.append(f"{len(walk)} steps of {period} s: {', '.join(map(_offset, walk[:4]))} …")
+    elif period:
+        parts.append(f"back and forth in {period} s")
+    clocks = params.get("clocks")
+    return [*parts, f"clocks {words.plain(clocks)}"] if clocks else parts
+
+
+def _offset(offset_ms: Any) -> str:
+    return words.offset(offset_ms) if isinstance(offset_ms, int | float) else words.plain(offset_ms)
 
 
 def _unheard(fault: FaultWindow) -> Links:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports import words
+from reports.clocks import Offsets, height
 from reports.data import FaultView, ReportData
 from reports.faults import fault_text
 from reports.lanes import SILENT, Lane
@@ -38,6 +39,8 @@ def figures(data: ReportData) -> dict[str, Figure]:
         drawn["latency"] = latency(data.series, data.faults)
     if any(lane.segments or lane.faults for lane in data.lanes):
         drawn["lanes"] = lanes(data.lanes, data.series.duration_s, data.faults)
+    if data.clocks:
+        drawn["clocks"] = clocks(data.clocks, data.series.duration_s, data.faults)
     return drawn
 
 
@@ -116,6 +119,34 @@ def lanes(rows: Sequence[Lane], duration_s: float, faults: Sequence[FaultView]) 
         "showgrid": False, "tickfont": {"size": 13},
     }  # fmt: skip
     return {"data": [trace for trace in traces if trace["x"]], "layout": layout}
+
+
+def clocks(rows: Sequence[Offsets], duration_s: float, faults: Sequence[FaultView]) -> Figure:
+    """A lane per node: how far its clock was off, ahead above the line and behind below it, in orders of magnitude."""
+    count = len(rows)
+    most_ms = max((abs(offset_ms) for row in rows for _, offset_ms in (*row.planned, *row.measured)), default=1.0)
+    tint = next((fault.tint for fault in faults if fault.kind == "clock"), 0)
+    traces: list[Figure] = []
+    for name, mode in (("planned", "lines"), ("measured", "markers")):
+        points = [
+            (time_ns, at - 0.42 * height(offset_ms, most_ms), f"{_plain(row.node)} {words.offset(offset_ms)}")
+            for at, row in enumerate(rows)
+            for time_ns, offset_ms in (*(row.planned if name == "planned" else row.measured), (None, 0.0))
+        ]  # a gap ends each node's line
+        traces.append({
+            "type": "scatter", "mode": mode, "name": name,
+            "x": [None if time_ns is None else _s(time_ns) for time_ns, _, _ in points],
+            "y": [None if time_ns is None else round(y, 4) for time_ns, y, _ in points],
+            "hovertext": [f"{name}: {text}" for _, _, text in points], "hoverinfo": "text",
+            "line": {"color": f"var(--tint-{tint})", "width": 1.4},
+            "marker": {"symbol": "circle-open", "size": 7, "color": "var(--text)"},
+        })  # fmt: skip
+    layout = _layout(duration_s, faults, height=90 + _LANE_PX * count)
+    layout["yaxis"] |= {
+        "range": [count - 0.5, -0.65], "tickvals": list(range(count)), "ticktext": [_plain(row.node) for row in rows],
+        "tickfont": {"size": 13},
+    }  # fmt: skip
+    return {"data": traces, "layout": layout}
 
 
 def _roles(rows: Sequence[Lane]) -> list[str]:

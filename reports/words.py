@@ -48,6 +48,14 @@ def duration(length_ns: int) -> str:
     return f"{length_ns} ns"
 
 
+def offset(offset_ms: float) -> str:
+    """Return how far a clock is off, in the unit that suits it: `+1.5 h`, `-20 ms`."""
+    for unit, size_ms in (("days", 86_400_000.0), ("h", 3_600_000.0), ("min", 60_000.0), ("s", 1000.0)):
+        if abs(offset_ms) >= size_ms:
+            return f"{offset_ms / size_ms:+.3g} {unit}"
+    return f"{offset_ms:+.3g} ms"
+
+
 def amount(number: int, noun: str, plural: str = "") -> str:
     """Return "1 operation" or "12,345 operations"."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

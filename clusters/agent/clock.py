@@ -51,9 +51,9 @@ class Clock:
         self.programme = []
         image = self.image
         if image is not None:
-            targets = [target for target in self._targets(image) if not target.intact()]
+            targets = those(self._targets(image), lambda target: not target.intact())
             if targets:
-                for_each((target for target in targets if target.patched()), lambda each: each.update(Skew(), Skew()))
+                for_each(those(targets, Target.patched), lambda target: target.update(Skew(), Skew()))
                 ptrace.apart(lambda: for_each(targets, Target.restore))
         trouble, self.trouble = self.trouble, ""
         return trouble
@@ -62,7 +62,7 @@ class Clock:
         """Give every process of the server the skew that holds now."""
         assert self.image is not None
         targets = self._targets(self.image)
-        if fresh := [target for target in targets if not target.patched()]:
+        if fresh := those(targets, lambda target: not target.patched()):
             ptrace.apart(lambda: for_each(fresh, Target.patch))
         realtime, monotonic = (self.skews.get(name, Skew()) for name in FAMILIES)
         for_each(targets, lambda target: target.update(realtime, monotonic))
@@ -130,3 +130,8 @@ def for_each(targets: Iterable[Target], action: Callable[[Target], Any]) -> list
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             results.append(action(target))
     return results
+
+
+def those(targets: Iterable[Target], which: Callable[[Target], bool]) -> list[Target]:
+    """Return the processes that have not ended and of which `which` holds."""
+    return [target for target, chosen in for_each(targets, lambda target: (target, which(target))) if chosen]

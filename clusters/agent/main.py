@@ -21,9 +21,8 @@ import socket
 import subprocess
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from clusters.agent.clock import Clock
 from clusters.agent.firewall import CHAIN, Firewall, address
 from clusters.agent.processes import (
     LIBC,
@@ -36,6 +35,9 @@ from clusters.agent.processes import (
     thread_states,
     tool,
 )
+
+if TYPE_CHECKING:
+    from clusters.agent.clock import Clock
 
 PROBE_PORT = 47113
 PROBE_MESSAGE = b"kingslayer probe"
@@ -61,7 +63,7 @@ class Agent:
     def __init__(self) -> None:
         self.selector = selectors.DefaultSelector()
         self.firewall = Firewall()
-        self.clock = Clock(self.family)
+        self.clock: Clock | None = None  # made when it is wanted
         self.probes = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.probes.setblocking(False)
         self.heard: set[str] = set()
@@ -169,7 +171,8 @@ class Agent:
         import shutil  # late: it loads every compression library
 
         self.kill_all()
-        self.clock.heal()
+        if self.clock:
+            self.clock.heal()
         self.firewall.heal()
         for entry in list(os.scandir(self.folder)):
             remove = shutil.rmtree if entry.is_dir(follow_symlinks=False) else os.unlink
@@ -193,7 +196,8 @@ class Agent:
         env = {"PATH": os.environ["PATH"], "HOME": self.folder, "LANG": "C.UTF-8", **env}
         with open(os.path.join(self.folder, log), "ab") as output:
             self.server = spawn(argv, self.folder, env=env, stdout=output, stderr=output)
-        self.clock.follow()
+        if self.clock:
+            self.clock.follow()
         return self.server.pid
 
     def do_signal(self, number: int) -> None:
@@ -217,15 +221,23 @@ class Agent:
         return sorted(self.firewall.counts())
 
     def do_skew(self, programme: list[list[float]], clocks: list[str]) -> None:
-        self.clock.skew(programme, clocks)
+        self.servers_clock().skew(programme, clocks)
 
     def do_unskew(self) -> None:
         """Put every clock right; an error where the skew did not hold all the time."""
-        if trouble := self.clock.heal():
+        if trouble := self.servers_clock().heal():
             raise Refused(f"the skew did not hold all the time: {trouble}")
 
     def do_clock(self) -> list[dict[str, Any]]:
-        return self.clock.read()
+        return self.servers_clock().read()
+
+    def servers_clock(self) -> Clock:
+        """Return what skews the server's clock; to compile it is a third of a start, and few runs need it."""
+        if self.clock is None:
+            from clusters.agent.clock import Clock
+
+            self.clock = Clock(self.family)
+        return self.clock
 
     def do_reset_connections(self) -> None:
         """Destroy the sockets to our peers; where kernel or node lack the means, TCP finds back by itself, later."""
@@ -292,7 +304,7 @@ class Agent:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(job.process.pid, signal.SIGKILL)
         waits = [max(0.001, job.deadline - now) for job in self.jobs.values()]
-        if (next_tick_s := self.clock.tick()) is not None:
+        if self.clock and (next_tick_s := self.clock.tick()) is not None:
             waits.append(next_tick_s)
         return min(waits, default=None)
 

@@ -5,6 +5,7 @@
 # Position-independent; caller-saved registers only; `time` alone uses the stack, below its pointer, as a leaf may.
 # clusters/agent/payload.py holds the bytes: as payload.s -o p.o && objcopy -O binary -j .text p.o p.bin
 
+        .set    SYS_GETPID, 39
         .set    SYS_GETTIMEOFDAY, 96
         .set    SYS_CLOCK_GETTIME, 228
         .set    REALTIME, 0b100100100001        # REALTIME, _COARSE, _ALARM, TAI
@@ -104,4 +105,45 @@ time:                                           # rdi: where to put the seconds 
 
         .p2align 6
 count:  .skip   64                              # updates so far, 32 bits
-banks:                                          # 4 of 64 bytes: offset, rate, anchor, 0; then the same for monotonic
+banks:  .skip   256                             # 4 of 64 bytes: offset, rate, anchor, 0; then the same for monotonic
+
+# A thread that was stopped anywhere calls a clock function, shows the result, and goes on where it was. Its place is on
+# the stack, below the 128 bytes that it may use without a push. Who asked looks when getpid is called; where nobody
+# asks any more, killed meanwhile, the thread finds back by itself.
+probe:  pushfq
+        push    %rax
+        push    %rcx
+        push    %rdx
+        push    %rsi
+        push    %rdi
+        push    %r8
+        push    %r9
+        push    %r10
+        push    %r11
+        push    %rbp
+        mov     %rsp, %rbp
+        and     $-16, %rsp
+        sub     $16, %rsp
+        mov     %rsp, %rsi
+        mov     which(%rip), %edi
+        call    *function(%rip)
+        mov     %eax, %edi                      # shown: what it returned, and where the timespec is
+        mov     %rsp, %rsi
+        mov     $SYS_GETPID, %eax
+        syscall
+        mov     %rbp, %rsp
+        pop     %rbp
+        pop     %r11
+        pop     %r10
+        pop     %r9
+        pop     %r8
+        pop     %rdi
+        pop     %rsi
+        pop     %rdx
+        pop     %rcx
+        pop     %rax
+        popfq
+        ret     $128
+        .p2align 3
+which:  .skip   8                               # the clock
+function: .skip 8                               # the address of clock_gettime

@@ -22,13 +22,18 @@ TIMEOUT_S = 5.0
 """A thread that has not stopped by then hangs in the kernel: everything is left as it is."""
 
 CONT, SINGLESTEP, GETREGS, SETREGS, DETACH = 7, 9, 12, 13, 17
-SEIZE, INTERRUPT, GETSIGMASK, SETSIGMASK = 0x4206, 0x4207, 0x420A, 0x420B
+SYSCALL, SEIZE, INTERRUPT, TRACESYSGOOD = 24, 0x4206, 0x4207, 1
+SYSCALL_STOP = signal.SIGTRAP | 0x80
 EVENT_STOP = 128
 WAIT_ALL = 0x40000000  # __WALL: threads too
 RAX, RDI, RSI, ORIG_RAX, RIP, RSP = 10, 14, 13, 15, 16, 19  # places in the kernel's user_regs_struct
 NO_SYSCALL = (1 << 64) - 1
-STEPS_MAX = 20_000
-BREAKPOINT = b"\xcc"
+STEPS_MAX, STOPS_MAX = 20_000, 1000
+GETPID, RESTART_SYSCALL, TGKILL = 39, 219, 234
+RESTARTS = {NO_SYSCALL - 511: 0, NO_SYSCALL - 512: 0, NO_SYSCALL - 513: 0, NO_SYSCALL - 515: RESTART_SYSCALL}
+"""What an interrupted system call returns, as only the kernel sees it, and the call to make then, 0 for the same."""
+SYSCALL_CODE = b"\x0f\x05"
+RED_ZONE_BYTES = 128
 FRAME_BYTES = 32 << 10  # of a stack, above its pointer: where the frame of a signal that is being handled lies
 
 Registers = ctypes.c_ulonglong * 27
@@ -48,6 +53,31 @@ def ptrace(request: int, tid: int, address: int = 0, data: Any = 0) -> None:
         raise OSError(number, os.strerror(number))
 
 
+def peek(memory: int, size: int, place: int) -> bytes:
+    """Read a process's memory; raise ProcessLookupError where it has ended, or runs another program by now."""
+    try:
+        data = os.pread(memory, size, place)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        data = b""
+    if len(data) < size:
+        raise ProcessLookupError(errno.ESRCH, "the process has ended")
+    return data
+
+
+def poke(memory: int, data: bytes, place: int) -> None:
+    """Write a process's memory, its code too; raise ProcessLookupError like `peek`."""
+    try:
+        written = os.pwrite(memory, data, place)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        written = 0
+    if written < len(data):
+        raise ProcessLookupError(errno.ESRCH, "the process has ended")
+
+
 class Stopped:
     """All threads of a process, held still for the length of a `with`.
 
@@ -58,6 +88,7 @@ class Stopped:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.tids: list[int] = []
+        self.signals: set[tuple[int, int]] = set()  # that came to a thread while it ran for us, with its id
         self.memory = os.open(f"/proc/{pid}/mem", os.O_RDWR)
 
     def __enter__(self) -> Stopped:
@@ -70,6 +101,8 @@ class Stopped:
 
     def __exit__(self, *_: object) -> None:
         os.close(self.memory)
+        for tid, number in self.signals:
+            LIBC.syscall(TGKILL, self.pid, tid, number)
         for tid in self.tids:
             with contextlib.suppress(OSError):
                 ptrace(DETACH, tid)
@@ -88,7 +121,7 @@ class Stopped:
     def _seize(self, tid: int) -> bool:
         """Ask a thread to stop; False where it has ended."""
         try:
-            ptrace(SEIZE, tid)
+            ptrace(SEIZE, tid, 0, TRACESYSGOOD)
             ptrace(INTERRUPT, tid)
         except OSError as error:
             if error.errno == errno.ESRCH or _ended(self.pid, tid):
@@ -126,70 +159,62 @@ class Stopped:
         Raises:
             Refused: they never are.
         """
-        with self._undisturbed(tid):
-            for _ in range(STEPS_MAX):
-                if done(self.registers(tid)):
-                    return
-                self._go_on(tid, SINGLESTEP)
+        for _ in range(STEPS_MAX):
+            if done(self.registers(tid)):
+                return
+            self._go_on(tid, SINGLESTEP, signal.SIGTRAP)
         raise Refused(f"thread {tid} does not get on: it is where {STEPS_MAX} instructions lead nowhere")
 
-    def call(self, address: int, trap: int, *arguments: int) -> int:
-        """Call a function of at most two arguments by one of the threads, at full speed; return what it returns.
+    def visit(self, code: bytes, place: int, marker: int) -> tuple[int, bytes]:
+        """Let a thread run code until it makes the system call `marker`; return its arguments then.
 
-        Args:
-            address: of the function.
-            trap: where it returns to: a byte in code that nobody runs, put back afterwards.
-            arguments: one that is negative is an offset from the top of 256 bytes of scratch, which the function may
-                write; `scratch` holds them afterwards.
+        The code is written for the visit to where nobody runs. Below the thread's stack it finds the address where the
+        thread goes on, and would lead it back there by itself, all registers as they were, should we be killed.
+
+        Returns:
+            The first argument, and the 16 bytes that the second one points to.
         """
         tid = self.tids[0]
         before = self.registers(tid)
-        top = (before[RSP] - 1024) & ~15
-        low = top - 2048
-        saved, replaced = os.pread(self.memory, top - low, low), os.pread(self.memory, 1, trap)
         work = Registers(*before)
-        work[RSP] = top - 264  # as after a call: 8 bytes off 16
-        work[RIP], work[ORIG_RAX] = address, NO_SYSCALL
-        for place, value in zip((RDI, RSI), arguments):  # noqa: B905 # the node's Python may be 3.9
-            work[place] = value if value >= 0 else top + value
-        os.pwrite(self.memory, trap.to_bytes(8, sys.byteorder), work[RSP])
-        os.pwrite(self.memory, BREAKPOINT, trap)
+        if before[ORIG_RAX] != NO_SYSCALL and before[RAX] in RESTARTS:  # as the kernel would begin it anew
+            work[RAX] = RESTARTS[before[RAX]] or before[ORIG_RAX]
+            work[RIP] -= len(SYSCALL_CODE)
+        work[ORIG_RAX] = NO_SYSCALL
+        work[RSP] -= RED_ZONE_BYTES + 8
+        back, work[RIP] = work[RIP], place
+        low = work[RSP] - 2048
+        stack, replaced = peek(self.memory, before[RSP] - low, low), peek(self.memory, len(code), place)
+        poke(self.memory, back.to_bytes(8, sys.byteorder), work[RSP])
+        poke(self.memory, code, place)
         try:
-            with self._undisturbed(tid):
-                self.set_registers(tid, work)
-                self._go_on(tid, CONT)
-                after = self.registers(tid)
-                if after[RIP] != trap + 1:
-                    raise Refused(f"a function called in thread {tid} did not return")
-                self.scratch = os.pread(self.memory, 256, top - 256)
+            self.set_registers(tid, work)
+            self._go_on(tid, SYSCALL, SYSCALL_STOP)
+            while (shown := self.registers(tid))[ORIG_RAX] != marker:
+                self._go_on(tid, SYSCALL, SYSCALL_STOP)
+            result = shown[RDI], peek(self.memory, 16, shown[RSI])
         finally:
-            os.pwrite(self.memory, replaced, trap)
-            os.pwrite(self.memory, saved, low)
             # Into a stop like the first: registers that are set in it are those that a broken-off system call needs.
             ptrace(INTERRUPT, tid)
             ptrace(CONT, tid)
             self._wait(tid)
             self.set_registers(tid, before)
-        result: int = after[RAX]
+            poke(self.memory, replaced, place)
+            poke(self.memory, stack, low)
         return result
 
-    @contextlib.contextmanager
-    def _undisturbed(self, tid: int) -> Iterator[None]:
-        """Keep signals from a thread, but for SIGTRAP: the kernel would take the program's handler of it away."""
-        mask, blocked = ctypes.c_ulonglong(), ctypes.c_ulonglong(NO_SYSCALL & ~(1 << signal.SIGTRAP - 1))
-        ptrace(GETSIGMASK, tid, 8, ctypes.addressof(mask))
-        ptrace(SETSIGMASK, tid, 8, ctypes.addressof(blocked))
-        try:
-            yield
-        finally:
-            ptrace(SETSIGMASK, tid, 8, ctypes.addressof(mask))
-
-    def _go_on(self, tid: int, how: int) -> None:
-        """Let one thread run until it traps."""
-        ptrace(how, tid)
-        _, status = os.waitpid(tid, WAIT_ALL)
-        if not os.WIFSTOPPED(status):
-            raise Refused(f"thread {tid} ended while it was traced")
+    def _go_on(self, tid: int, how: int, wanted: int) -> None:
+        """Let one thread run until it stops as wanted; signals that come meanwhile are sent again in the end."""
+        for _ in range(STOPS_MAX):
+            ptrace(how, tid)
+            _, status = os.waitpid(tid, WAIT_ALL)
+            if not os.WIFSTOPPED(status):
+                raise Refused(f"thread {tid} ended while it was traced")
+            if os.WSTOPSIG(status) == wanted and status >> 16 != EVENT_STOP:
+                return
+            if status >> 16 != EVENT_STOP:  # a process that is paused stops so once more on its way
+                self.signals.add((tid, os.WSTOPSIG(status)))
+        raise Refused(f"thread {tid} does not get on: it stops with status {status:#x}")
 
     def places(self, tid: int, start: int, end: int) -> list[int]:
         """Return where within start ≤ … < end a thread is, or comes back to when a signal's handler returns.

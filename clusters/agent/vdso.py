@@ -14,10 +14,11 @@ import os
 import platform
 import struct
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from clusters.agent.processes import Refused
-from clusters.agent.ptrace import RIP, Stopped
+from clusters.agent.ptrace import GETPID, RIP, Stopped, peek, poke
 
 FAMILIES = {"realtime": time.CLOCK_REALTIME, "monotonic": time.CLOCK_MONOTONIC}
 """The clocks that are skewed together, by the name of the one that is read to tell their skew."""
@@ -34,11 +35,19 @@ CODE = bytes.fromhex(
     "48034608448b1d570000004489da83e203c1e2064c8d05870000004901d04d01c8498b084d8b50084d8b4010443b1d2f0000"
     "0075cf4989c14c29c049f7ea480facd0204c01c84801c8790231c031d2b900ca9a3b48f7f14885ff7403488907c36690"
 )
+# The same, from `probe` on: written only while a thread reads a clock for us.
+PROBE = bytes.fromhex(
+    "9c50515256574150415141524153554889e54883e4f04883ec104889e68b3d2d000000ff152f00000089c74889e6b8270000"
+    "000f054889ec5d415b415a415941585f5e5a59589dc28000660f1f44000000000000000000000000000000000000"
+)
 STUBS = {"clock_gettime": 0x000, "gettimeofday": 0x0A0, "time": 0x140}
 COUNT, BANKS, BANK_BYTES, BANK_COUNT = 0x1C0, 0x200, 64, 4  # the count has 64 bytes, and uses 4
 PAYLOAD_BYTES = BANKS + BANK_COUNT * BANK_BYTES
+ROOM_BYTES = PAYLOAD_BYTES + len(PROBE)
+WHICH = 0x50  # in the probe: the clock, then the function's address
 JUMP_BYTES = 5
-TRIES = 50
+LOAD, DYNAMIC, STRING_TABLE, SYMBOL_TABLE = 1, 2, 5, 6  # ELF's numbers
+TRIES, RETRY_S = 40, 0.0005
 LOOKS_MAX, SHARP_NS = 5, 400_000  # a reading that was held up is tried again
 
 
@@ -66,17 +75,24 @@ class Image:
             self.original = memory.read(end - start)
         functions = symbols(self.original)
         self.entries = {name: functions[f"__vdso_{name}"] for name in STUBS}
-        self.payload = len(self.original.rstrip(b"\0")) + 63 & ~63
-        if self.payload + PAYLOAD_BYTES > len(self.original):
+        # In the zeros behind the image, or else in its section headers, which only debuggers read.
+        ends = len(self.original.rstrip(b"\0")), loaded_bytes(self.original)
+        places = [place for place in (end + 63 & ~63 for end in ends) if place + ROOM_BYTES <= len(self.original)]
+        if not places:
             raise Refused("this kernel's vDSO has no room for the code that skews clocks")
+        self.payload = places[0]
 
     def skewed(self) -> bytes:
         """Return the image with our patch, all clocks still right."""
         image = bytearray(self.original)
-        image[self.payload : self.payload + len(CODE)] = CODE
+        image[self.payload : self.payload + PAYLOAD_BYTES] = CODE.ljust(PAYLOAD_BYTES, b"\0")
         for name, entry in self.entries.items():
             image[entry : entry + JUMP_BYTES] = b"\xe9" + struct.pack("<i", self.payload + STUBS[name] - entry - 5)
         return bytes(image)
+
+    def holds_patch(self, image: bytes) -> bool:
+        """Say whether our patch is in an image, whole and of this version, whatever the skew."""
+        return self.of_code(image) == self.of_code(self.skewed())
 
     def of_code(self, image: bytes) -> bytes:
         """Return an image without what changes in it: the count and the banks."""
@@ -92,14 +108,24 @@ class Image:
         return rest == ours
 
 
+def segments(image: bytes) -> list[tuple[int, ...]]:
+    """Return the program headers of an ELF image: type, flags, offset, address, physical address, size."""
+    start, size, count = *struct.unpack_from("<Q", image, 32), *struct.unpack_from("<HH", image, 54)
+    return [struct.unpack_from("<IIQQQQ", image, start + size * at) for at in range(count)]
+
+
+def loaded_bytes(image: bytes) -> int:
+    """Return where the part of an ELF image ends that programs use."""
+    return max(offset + size for kind, _, offset, _, _, size in segments(image) if kind == LOAD)
+
+
 def symbols(image: bytes) -> dict[str, int]:
     """Return where an ELF image's functions are, by its dynamic symbol table, which its string table follows."""
-    segments, size, count = *struct.unpack_from("<Q", image, 32), *struct.unpack_from("<HH", image, 54)
-    headers = [struct.unpack_from("<IIQQQQ", image, segments + size * at) for at in range(count)]
-    base = next(address for kind, _, _, address, _, _ in headers if kind == 1)
-    dynamic, length = next((offset, length) for kind, _, offset, _, _, length in headers if kind == 2)
+    headers = segments(image)
+    base = next(address for kind, _, _, address, _, _ in headers if kind == LOAD)
+    dynamic, length = next((offset, length) for kind, _, offset, _, _, length in headers if kind == DYNAMIC)
     tags = dict(struct.iter_unpack("<qQ", image[dynamic : dynamic + length]))
-    table, names = tags[6] - base, tags[5] - base
+    table, names = tags[SYMBOL_TABLE] - base, tags[STRING_TABLE] - base
     found = {}
     for at in range(table, names - 23, 24):
         name, _, _, value, _ = struct.unpack_from("<IBxHQQ", image, at)
@@ -140,7 +166,7 @@ class Target:
         """Return its vDSO as it is now."""
         memory = os.open(f"/proc/{self.pid}/mem", os.O_RDONLY)
         try:
-            return os.pread(memory, self.size, self.start)
+            return peek(memory, self.size, self.start)
         finally:
             os.close(memory)
 
@@ -150,28 +176,46 @@ class Target:
 
     def patched(self) -> bool:
         """Say whether our patch is in it, whole and of this version."""
-        return self.image.of_code(self.read()) == self.image.of_code(self.image.skewed())
+        return self.image.holds_patch(self.read())
 
     def update(self, realtime: Skew, monotonic: Skew) -> None:
         """Change the skew of a patched process, running or not; nobody is stopped."""
         memory = os.open(f"/proc/{self.pid}/mem", os.O_RDWR)
         try:
+            if not self.image.holds_patch(peek(memory, self.size, self.start)):
+                raise ProcessLookupError(3, "it runs another program by now")  # whose vDSO is elsewhere
             count = self.start + self.image.payload + COUNT
-            (number,) = struct.unpack("<I", os.pread(memory, 4, count))
+            (number,) = struct.unpack("<I", peek(memory, 4, count))
             number = number + 1 & 0xFFFFFFFF
             bank = self.start + self.image.payload + BANKS + number % BANK_COUNT * BANK_BYTES
-            os.pwrite(memory, struct.pack("<3q8x3q8x", *realtime, *monotonic), bank)
-            os.pwrite(memory, struct.pack("<I", number), count)
+            poke(memory, struct.pack("<3q8x3q8x", *realtime, *monotonic), bank)
+            poke(memory, struct.pack("<I", number), count)
         finally:
             os.close(memory)
 
     def patch(self) -> None:
-        """Put our code in; the clocks stay right. To be called apart: it stops the process."""
-        self._write(self.image.skewed())
+        """Put our code in; the clocks stay right. To be called apart: it stops the process.
+
+        Raises:
+            Refused: its vDSO is not the kernel's, or it is never out of its clock functions.
+        """
+        if not self.intact():
+            self.restore()
+        image = self.image.skewed()
+        code = self.image.payload, self.image.payload + PAYLOAD_BYTES
+        self._replace(image, [code, *self._jumps()], self._jumps())
 
     def restore(self) -> None:
-        """Put the kernel's bytes back, every one. To be called apart: it stops the process."""
-        self._write(self.image.original)
+        """Put the kernel's bytes back, every one. To be called apart: it stops the process.
+
+        The jumps to our code go first: then its last users leave it by themselves.
+
+        Raises:
+            Refused: see patch.
+        """
+        code = self.image.payload, self.size
+        self._replace(self.image.original, self._jumps(), self._jumps())
+        self._replace(self.image.original, [code], [code])
 
     def clocks(self) -> dict[str, tuple[int, int, int]]:
         """Return what one of the process's own threads reads of each family, and when it began and ended; in ns.
@@ -188,47 +232,46 @@ class Target:
         return read
 
     def _look(self, stopped: Stopped, number: int) -> tuple[int, int, int]:
-        function = self.start + self.image.entries["clock_gettime"]
-        trap = self.start + self.image.payload + COUNT + 4
+        slots = struct.pack("<QQ", number, self.start + self.image.entries["clock_gettime"])
+        place = self.start + self.image.payload + PAYLOAD_BYTES
         before = time.clock_gettime_ns(number)
-        failed = stopped.call(function, trap, number, -256)
+        failed, timespec = stopped.visit(PROBE[:WHICH] + slots, place, GETPID)
         after = time.clock_gettime_ns(number)
         if failed:
             raise Refused(f"clock_gettime failed in process {self.pid}")
-        seconds, rest = struct.unpack_from("<qq", stopped.scratch)
+        seconds, rest = struct.unpack("<qq", timespec)
         return seconds * 10**9 + rest, before, after
 
-    def _write(self, wanted: bytes) -> None:
-        if not self.image.known(self.read()):
-            raise Refused(
-                f"process {self.pid} does not have this kernel's own 64-bit vDSO: a 32-bit program, or one that "
-                "another tool has patched"
-            )
-        for _ in range(TRIES):
+    def _jumps(self) -> list[tuple[int, int]]:
+        return [(entry, entry + JUMP_BYTES) for entry in self.image.entries.values()]
+
+    def _replace(self, image: bytes, pieces: Sequence[tuple[int, int]], busy: Sequence[tuple[int, int]]) -> None:
+        """Copy pieces of an image in, in this order, at a moment when no thread is amid one of those that may be busy.
+
+        At the start of a jump a thread has not begun it yet; in our code it may be anywhere. Waiting for such a moment
+        harms nobody whenever we are killed. A thread that was paused in there is stepped out in the end.
+        """
+
+        def amid(place: int) -> bool:
+            offset = place - self.start
+            return any(first + (last - first == JUMP_BYTES) <= offset < last for first, last in busy)
+
+        for left in reversed(range(TRIES)):
             with Stopped(self.pid) as stopped:
-                if all(self._out_of_the_way(stopped, tid) for tid in stopped.tids):
-                    self._replace(stopped.memory, wanted)
+                if not self.image.known(peek(stopped.memory, self.size, self.start)):
+                    raise Refused(
+                        f"process {self.pid} does not have this kernel's own 64-bit vDSO: it is a 32-bit program, "
+                        "or another tool has patched it"
+                    )
+                if not left:
+                    for tid in stopped.tids:
+                        stopped.step(tid, lambda now: not amid(now[RIP]))
+                places = (
+                    place for tid in stopped.tids for place in stopped.places(tid, self.start, self.start + self.size)
+                )
+                if not any(map(amid, places)):
+                    for first, last in pieces:
+                        poke(stopped.memory, image[first:last], self.start + first)
                     return
-            time.sleep(0.001)  # a signal's handler is running on top of what we change: let it return
+            time.sleep(RETRY_S)
         raise Refused(f"process {self.pid} is never out of its clock functions")
-
-    def _out_of_the_way(self, stopped: Stopped, tid: int) -> bool:
-        """Step a thread out of the bytes that change; say whether nothing brings it back into them."""
-        if self._changing(stopped.registers(tid)[RIP]):
-            stopped.step(tid, lambda now: not self._changing(now[RIP]))
-        return not any(map(self._changing, stopped.places(tid, self.start, self.start + self.size)))
-
-    def _changing(self, place: int) -> bool:
-        """Say whether a thread at this place would run on in bytes that change; at an entry it has not begun yet."""
-        offset = place - self.start
-        inside = any(0 < offset - entry < JUMP_BYTES for entry in self.image.entries.values())
-        return inside or self.image.payload <= offset < self.size
-
-    def _replace(self, memory: int, wanted: bytes) -> None:
-        """Put our code in before the jumps to it, and take it out after them: what stands is whole at any time."""
-        entries = [(entry, entry + JUMP_BYTES) for entry in self.image.entries.values()]
-        pieces = [(self.image.payload, self.image.payload + PAYLOAD_BYTES), *entries]
-        if wanted == self.image.original:
-            pieces.reverse()
-        for first, last in pieces:
-            os.pwrite(memory, wanted[first:last], self.start + first)

@@ -12,12 +12,14 @@ import functools
 import multiprocessing
 import os
 import secrets
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from clock_servers import PYTHON, Server
 
 from clusters.docker import DockerBackend
 from clusters.netns import NetnsBackend
@@ -108,3 +110,23 @@ def on_netns(request: pytest.FixtureRequest) -> Callable[..., Any]:
 def on_docker(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Run an async function on a fresh docker cluster; the test is marked docker itself."""
     return runner("docker", request)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[[list[str]], Server]]:
+    """Start servers that tell their clocks, and end them all."""
+    servers: list[Server] = []
+
+    def begin(argv: list[str]) -> Server:
+        servers.append(Server(argv))
+        return servers[-1]
+
+    yield begin
+    for server in servers:
+        server.end()
+
+
+@pytest.fixture
+def busy(start: Callable[[list[str]], Server]) -> Server:
+    """Four threads that read clocks without pause, and a signal's handler that does so every 0.7 ms."""
+    return start([sys.executable, "-c", PYTHON])

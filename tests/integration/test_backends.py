@@ -200,6 +200,8 @@ async def main():
     for node in nodes:
         await node.start(["sleep", "4242"])
         await node.block([other.ip for other in nodes if other is not node])
+        if os.uname().machine == "x86_64":
+            await node.skew([(0.01, 10**12, 0), (0.01, 0, 0)], ["realtime"])
     await nodes[0].signal(signal.SIGSTOP)
     holder = os.fork()  # a child that holds copies of the pipes
     if holder == 0:
@@ -325,6 +327,11 @@ async def main():
         await first.block([second.ip])
         for node in (first, second):
             await node.probe_send([first.ip, second.ip])
+        await first.start(["sleep", "600"])
+        if os.uname().machine == "x86_64":
+            await first.skew([(1000, 10**12, 0)], ["realtime"])
+            assert (await first.clock())[0].readings["realtime"].offset_ns > 10**11
+            await first.unskew()
         print(sorted((await first.probe()).heard) == [first.ip], (await first.probe()).dropped == {second.ip})
     finally:
         await backend.down()

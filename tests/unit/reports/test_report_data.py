@@ -14,6 +14,7 @@ from harness.op import Op
 from harness.verdict import Anomaly, Summary
 from nemesis.grudge import SHAPES, grudge
 from reports import words
+from reports.clocks import STEPS_MAX, Offsets
 from reports.data import build
 from reports.faults import evidence_text, fault_text, nodes_hit
 from reports.lanes import SILENT
@@ -106,6 +107,71 @@ def test_other_faults_in_words() -> None:
     clock = fault("clock", nodes=["n3"], skew_ms=250.0, note="leader unknown, hit n3")
     assert fault_text(clock) == "clock n3, skew ms 250, leader unknown, hit n3"
     assert evidence_text(partition("halves")) == ""
+
+
+def test_a_skew_in_words() -> None:
+    """Shape, size and pace of a skew are told with units that suit them, and what the servers read."""
+    jump = fault("clock", target="leader", nodes=["n3"], shape="offset", offset_ms=-5_400_000.0)
+    assert fault_text(jump) == "clock offset of the leader: n3, -1.5 h"
+    strobe = fault(
+        "clock", target="one", nodes=["n1"], shape="strobe", offset_ms=20.0, period_s=0.5, clocks=["monotonic"]
+    )
+    assert fault_text(strobe) == "clock strobe of one node: n1, +20 ms, back and forth in 0.5 s, clocks monotonic"
+    drift = fault("clock", target="all", nodes=["n1"], shape="drift", rate=-0.1)
+    assert fault_text(drift) == "clock drift of all nodes: n1, -0.1 s a second"
+    walk = fault("clock", target="one", nodes=["n1"], shape="walk", walk_ms=[5, 172_800_000], period_s=2)
+    assert fault_text(walk) == "clock walk of one node: n1, 2 steps of 2 s: +5 ms, +2 days …"
+    read = fault("clock", nodes=["n1"], evidence={"offsets_ms": {"n1": 59_999.9, "n2": -0.01}, "error_ms": 0.1})
+    assert evidence_text(read) == "read by the servers themselves: n1 +60 s, n2 -0.01 ms"
+
+
+def skewed(**params: Any) -> tuple[Offsets, ...]:
+    """Return the clocks of a run with one fault on n1, from 1 to 3 s."""
+    value = {"kind": "clock", "nodes": ["n1"]} | params
+    healed = {"kind": "clock", "evidence": {"last_ms": {"n1": 6.0}, "offsets_ms": {"n1": 0.0}}}
+    events = [
+        op(0, 0, "invoke", "read", node="n2"),
+        op(1, "nemesis", "invoke", "inject", key=0, value=value),
+        op(2, "nemesis", "ok", "inject", key=0, value=value | {"evidence": {"offsets_ms": {"n1": 5.0}}}),
+        op(3, "nemesis", "invoke", "heal", key=0, value={"kind": "clock"}),
+        op(4, "nemesis", "ok", "heal", key=0, value=healed),
+        op(5, 0, "ok", "read", node="n2"),
+        op(6, 1, "invoke", "read", node="n1"),
+    ]
+    return build(None, History(events), Summary(verdict="valid"), {}).clocks
+
+
+def test_clocks_are_drawn_as_planned_and_as_measured() -> None:
+    """Every node has a line, flat where no fault hit it; what was measured stands at the time of its measurement."""
+    one, two = skewed(shape="offset", offset_ms=5.0)
+    assert (one.node, two.node) == ("n1", "n2")
+    assert one.planned == ((0, 0), (S, 0), (S, 5), (3 * S, 5), (3 * S, 0), (6 * S, 0))
+    assert one.measured == ((2 * S, 5), (3 * S, 6), (4 * S, 0))
+    assert (two.planned, two.measured) == (((0, 0), (6 * S, 0)), ())
+    assert build(None, History([]), Summary(verdict="valid"), {}).clocks == ()
+
+
+@pytest.mark.parametrize(
+    ("params", "corners"),
+    [
+        ({"shape": "drift", "rate": 0.5}, [(1, 0), (3, 1000)]),
+        ({"shape": "strobe", "offset_ms": 7, "period_s": 2}, [(1, 7), (2, 7), (2, 0), (3, 0)]),
+        ({"shape": "walk", "walk_ms": [1, 2, 3], "period_s": 1}, [(1, 1), (2, 1), (2, 2), (3, 2)]),
+        ({"shape": "walk", "walk_ms": "?", "period_s": 1}, [(1, 0), (3, 0)]),
+        ({"shape": "strobe", "offset_ms": 7}, []),
+    ],
+)
+def test_each_shape_has_its_line(params: dict[str, Any], corners: list[tuple[int, float]]) -> None:
+    """Drifts are slopes, strobes and walks are steps; what is no skew is drawn flat."""
+    drawn = skewed(**params)[0].planned[2:-2]
+    assert [(time_ns / S, offset_ms) for time_ns, offset_ms in drawn] == corners
+
+
+def test_a_fast_strobe_keeps_both_its_sides() -> None:
+    """Of too many steps some are left out, and what is drawn still goes back and forth."""
+    drawn = skewed(shape="strobe", offset_ms=7, period_s=0.002)[0].planned
+    assert len(drawn) < 3 * STEPS_MAX
+    assert {offset_ms for _, offset_ms in drawn} == {0, 7}
 
 
 def test_a_fault_tells_why_it_is_not_verified() -> None:
