@@ -36,18 +36,18 @@ class Claims:
     Cost: O(n log n), sorting; and for each claim of no task in particular the tasks that then were open, had a
     greater priority, and did not fit.
 
-    Why it is sound. A claim that was granted stands at least from its return until its timeout, counted from its
-    *invocation*, or until an operation that ends it was *invoked*, by whomever; closing a client ends nothing. Another
-    claim of the task whose epoch is greater came later, so that one that returned before that end was granted while
-    the first one stood; and one whose epoch is not greater although it was asked for after the other's return breaks
-    the order of epochs. A completed task is never claimed again: a completion and a claim at a greater epoch cannot
-    both be, whichever came first. Deadlines count from the submit's return. Only operations that were ok accuse, and
-    a claim that failed where it says that it saw nothing to claim. A task counts as available only if its submit
-    returned before the claim was invoked, and no operation that names it, of whatever outcome, was invoked before the
-    claim returned; and as each claim of unknown outcome may have taken one such task at any time, there must be more
-    of them than such claims. Tasks with affinity or with other preferred workers are left out: for their sake a
-    service may choose otherwise. Rules that need to know what was asked for keep silent where a task may have been
-    submitted more than once.
+    Why it is sound. The service knows of no task at first. A claim that was granted stands at least from its return
+    until its timeout, counted from its *invocation*, or until an operation that ends it was *invoked*, by whomever;
+    closing a client ends nothing. Another claim of the task whose epoch is greater came later, so that one that
+    returned before that end was granted while the first one stood; and one whose epoch is not greater although it was
+    asked for after the other's return breaks the order of epochs. A completed task is never claimed again: a
+    completion and a claim at a greater epoch cannot both be, whichever came first. Deadlines count from the submit's
+    return. Only operations that were ok accuse, and a claim that failed where it says that it saw nothing to claim. A
+    task counts as available only if its submit returned before the claim was invoked, and no operation that names it,
+    of whatever outcome, was invoked before the claim returned; and as each claim of unknown outcome may have taken one
+    such task at any time, there must be more of them than such claims. Tasks with affinity or with other preferred
+    workers are left out: for their sake a service may choose otherwise. Rules that need to know what was asked for
+    keep silent where a task may have been submitted more than once.
     """
 
     name = "claims"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_right, insort
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -70,7 +70,7 @@ def _better(acts: Acts, act: Act, ready: list[_Open]) -> Iterator[Finding]:
         if got is None or got.affinity is not None or got.preferred:
             return
         least = -got.priority
-    others = bisect_left(acts.unknown_nexts, act.end)
+    others = bisect_right(acts.unknown_nexts, act.end)
     found: list[_Open] = []
     at = 0
     while at < len(ready) and ready[at].minus_priority < least and len(found) <= others:
@@ -107,5 +107,5 @@ def _refused(acts: Acts) -> Iterator[Finding]:
         item = None if log is None else _open(log)
         if item is None or not item.submit.end < act.begin or item.gone <= act.end or not _fits(item, act):
             continue
-        if not acts.unknown_nexts or acts.unknown_nexts[0] >= act.end:
+        if not acts.unknown_nexts or acts.unknown_nexts[0] > act.end:
             yield _told(act, [item], 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -98,20 +99,24 @@ def a_claim_ends_once(log: Log) -> Iterator[Finding]:
 def nothing_stale_is_accepted(log: Log) -> Iterator[Finding]:
     """What names a claim is refused when a newer one is there; and what is completed is not claimed again."""
     grants = sorted(log.grants, key=lambda act: act.epoch)
+    epochs = [act.epoch for act in grants]
+    firsts = list(grants)  # of each grant and those at greater epochs the one that returned first
+    for at in range(len(grants) - 2, -1, -1):
+        if firsts[at + 1].end < grants[at].end:
+            firsts[at] = firsts[at + 1]
     for act in log.ends:
-        if not act.happened:
+        newer = bisect_right(epochs, act.ended)
+        if not act.happened or newer == len(grants):
             continue
-        newer = [grant for grant in grants if grant.epoch > act.ended and grant is not act]
-        if not newer:
-            continue
-        first = min(newer, key=lambda grant: grant.end)
+        first = firsts[newer]
         kind = "stale completion accepted" if act.f == "complete" else "stale claim accepted"
         told = f"task {log.id}: {_of(act)} was accepted"
         if first.end < act.begin:
             yield finding(kind, f"{told}, although it was {granted(first)} before", log.id, first, act)
-        elif act.claim is not None and (between := [grant for grant in newer if grant.epoch < act.epoch]):
-            handed = f"and led to epoch {act.epoch}, although it was {granted(between[0])} in between"
-            yield finding(kind, f"{told} {handed}", log.id, between[0], act)
+        elif act.claim is not None and epochs[newer] < act.epoch:
+            between = grants[newer]
+            handed = f"and led to epoch {act.epoch}, although it was {granted(between)} in between"
+            yield finding(kind, f"{told} {handed}", log.id, between, act)
         elif act.f == "complete" and first.begin <= act.end:
             both = f"and it was {granted(first)}: whichever came first, the other had to be refused"
             yield finding(kind, f"{told}, {both}", log.id, first, act)
