@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
-from checkers.task_acts import Acts, Log
+from checkers.task_acts import Acts
 from checkers.task_choice import choices
 from checkers.task_findings import Finding
 from checkers.task_rules import RULES
@@ -14,8 +14,6 @@ from harness.verdict import Anomaly, Verdict
 
 ENGINE: Final = "claims as intervals"
 MAX_REPORTED: Final = 10
-
-Rule = Callable[[Log], Iterator[Finding]]
 
 
 class Claims:
@@ -60,7 +58,7 @@ class Claims:
         """
         acts = Acts(history)
         first: dict[str, Finding] = {}
-        for finding in _findings(acts):
+        for finding in findings(acts):
             known = first.get(finding.task)
             if known is None or finding.at < known.at:
                 first[finding.task] = finding
@@ -83,7 +81,8 @@ class Claims:
         )
 
 
-def _findings(acts: Acts) -> Iterator[Finding]:
+def findings(acts: Acts) -> Iterator[Finding]:
+    """Yield every anomaly, in no particular order."""
     for log in acts.logs.values():
         for rule in RULES:
             yield from rule(log)

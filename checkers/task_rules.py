@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from checkers.models import NEVER_COMPLETES
@@ -247,7 +247,7 @@ def _times(count: int) -> str:
     return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
-RULES: Final[Sequence] = (  # type: ignore[type-arg]
+RULES: Final[Sequence[Callable[[Log], Iterator[Finding]]]] = (
     submitted_once, one_claim_at_a_time, epochs_grow, nothing_stale_is_accepted, a_claim_ends_once, completed_is_final,
     retries_are_counted, constraints_are_kept, status_is_true,
 )  # fmt: skip

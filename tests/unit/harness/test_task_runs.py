@@ -6,11 +6,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from memory_runs import config, run_all, run_one
 
+from checkers import linearizable
+from checkers.claims import findings
+from checkers.task_acts import Acts
 from clusters.memory.task_bugs import TASK_BUGS
 from harness.history import History
+from harness.op import Op
 from harness.runner import Result
 
 FAULTS = ("partition", "pause", "kill")
@@ -94,3 +99,42 @@ def test_it_runs_with_one_client(tmp_path: Path) -> None:
     result = run_one(tasks(concurrency=1), tmp_path)
     assert result.summary.verdict == "valid"
     assert Counter((op.f, op.type) for op in result.history.events)["complete", "ok"] >= 5
+
+
+def simple_tasks(history: History) -> dict[str, History]:
+    """Return what was done to each task that was only submitted, claimed and completed, as the model `task` reads it.
+
+    The model knows of no timeouts: a claim takes the task from the worker before, whenever it comes.
+    """
+    done: dict[str, list[Op]] = {}
+    begun: dict[Any, Op] = {}
+    handled = set()
+    for op in history.events:
+        if op.type == "invoke":
+            begun[op.process] = op
+        elif op.type == "ok" and isinstance(op.process, int) and op.f != "status":
+            task = op.value["task"] if op.f == "claim" else op.key
+            value = op.value["epoch"] if op.f in ("claim", "complete") else None
+            if op.f not in ("submit", "claim", "complete"):
+                handled.add(task)
+            both = (begun[op.process], op)
+            done.setdefault(task, []).extend(msgspec.structs.replace(each, key=task, value=value) for each in both)
+    return {
+        task: History(sorted(events, key=lambda op: op.index), task)
+        for task, events in done.items()
+        if task not in handled
+    }
+
+
+@pytest.mark.parametrize("bug", ["", "stale-completions", "lost-completions", "second-completions"])
+def test_the_model_of_a_task_is_of_the_same_opinion(tmp_path: Path, bug: str) -> None:
+    """Of tasks that were only submitted, claimed and completed, the model refuses those that the checker accuses."""
+    options = TIMEOUT | ({"bug": bug} if bug else {})
+    history = run_one(tasks(seed=4, options=options), tmp_path).history
+    simple = simple_tasks(history)
+    assert len(simple) >= 20
+    refused = {task for task, one in simple.items() if linearizable("task").check(one).status == "invalid"}
+    statuses = {"completion lost", "wrong result", "stale status"}
+    found = {finding.task for finding in findings(Acts(history)) if finding.kind not in statuses}
+    assert refused == found & set(simple)
+    assert bool(refused) == bool(bug)
