@@ -29,7 +29,7 @@ class Claims:
 
     Cannot detect: a claim that lives on after its timeout; tasks that never get done (that is liveness); preferred
     workers and affinity, which are wishes; a wrong choice where claims of unknown outcome may have made it right; and
-    a service whose seconds are not those of the harness's clock.
+    a service whose seconds differ from the harness's by more than CLOCKS_AGREE.
 
     Cost: O(n log n), sorting; and for each claim of no task in particular the tasks that then were open, had a
     greater priority, and did not fit.

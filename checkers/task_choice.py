@@ -9,7 +9,7 @@ from typing import NamedTuple
 from checkers.models import NEVER_COMPLETES
 from checkers.task_acts import Act, Acts, Log
 from checkers.task_findings import Finding, span
-from checkers.task_rules import SECOND_NS
+from checkers.task_rules import CLOCKS_AGREE, SECOND_NS
 from harness.facets import Task
 
 
@@ -51,7 +51,7 @@ def _open(log: Log) -> _Open | None:
         return None
     gone = min((act.begin for part in (log.grants, log.tries, log.ends) for act in part), default=NEVER_COMPLETES)
     if task.deadline_s is not None:
-        gone = min(gone, submit.begin + int(task.deadline_s * SECOND_NS))
+        gone = min(gone, submit.begin + int(task.deadline_s * (1 - CLOCKS_AGREE) * SECOND_NS))
     return _Open(-task.priority, submit.row, gone, submit, task, frozenset(task.capabilities))
 
 

@@ -14,6 +14,8 @@ from harness.facets import Task
 from harness.op import freeze
 
 SECOND_NS: Final = 1_000_000_000
+CLOCKS_AGREE: Final = 0.01
+"""The service's clock and the harness's differ by at most this share of the time that they measure."""
 
 _NOUNS: Final = {"complete": "completion", "fail": "failure", "offer": "offer", "steal": "steal"}
 
@@ -57,7 +59,7 @@ def _surely_until(log: Log) -> dict[int, int]:
     for act in log.ends:
         if act.possible or act.f != "steal":  # its holder that was told "no" may have been told that it had ended
             asked[act.ended] = min(asked.get(act.ended, NEVER_COMPLETES), act.begin)
-    timeout_ns = int(log.task.timeout_s * SECOND_NS)
+    timeout_ns = int(log.task.timeout_s * (1 - CLOCKS_AGREE) * SECOND_NS)
     return {act.row: min(act.begin + timeout_ns, asked.get(act.epoch, NEVER_COMPLETES)) for act in log.grants}
 
 
@@ -175,7 +177,7 @@ def _deadline(log: Log, task: Task) -> Iterator[Finding]:
     submit = log.submitted
     if task.deadline_s is None or submit is None or not submit.happened:
         return
-    last_ns = submit.end + int(task.deadline_s * SECOND_NS)
+    last_ns = submit.end + int(task.deadline_s * (1 + CLOCKS_AGREE) * SECOND_NS)
     for act in log.grants:
         if act.f == "claim" and act.begin > last_ns:
             limit = f"was submitted by {seconds(submit.end)[0]} to be claimed within {task.deadline_s:g} s"
