@@ -140,11 +140,14 @@ def simple_tasks(history: History) -> dict[str, History]:
 def test_the_model_of_a_task_is_of_the_same_opinion(tmp_path: Path, bug: str) -> None:
     """Of tasks that were only submitted, claimed and completed, the model refuses those that the checker accuses."""
     options = {"bug": bug} if bug else {}
-    history = run(4, tmp_path, **options)[1]
-    simple = simple_tasks(history)
-    assert len(simple) >= 20
-    refused = {task for task, one in simple.items() if linearizable("task").check(one).status == "invalid"}
     statuses = {"completion lost", "wrong result", "stale status"}
-    found = {finding.task for finding in findings(Acts(history)) if finding.kind not in statuses}
-    assert refused == found & set(simple)
-    assert bool(refused) == bool(bug)
+    refused_at_all = 0
+    for seed in range(0, 8, 2):
+        history = run(seed, tmp_path, **options)[1]
+        simple = simple_tasks(history)
+        assert len(simple) >= 20
+        refused = {task for task, one in simple.items() if linearizable("task").check(one).status == "invalid"}
+        found = {finding.task for finding in findings(Acts(history)) if finding.kind not in statuses}
+        assert refused == found & set(simple)
+        refused_at_all += len(refused)
+    assert bool(refused_at_all) == bool(bug)
