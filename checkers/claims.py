@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
-from checkers.task_acts import Acts, Log
+from checkers.task_acts import Acts
 from checkers.task_choice import choices
 from checkers.task_findings import Finding
 from checkers.task_rules import RULES
@@ -14,8 +14,6 @@ from harness.verdict import Anomaly, Verdict
 
 ENGINE: Final = "claims as intervals"
 MAX_REPORTED: Final = 10
-
-Rule = Callable[[Log], Iterator[Finding]]
 
 
 class Claims:
@@ -31,23 +29,23 @@ class Claims:
 
     Cannot detect: a claim that lives on after its timeout; tasks that never get done (that is liveness); preferred
     workers and affinity, which are wishes; a wrong choice where claims of unknown outcome may have made it right; and
-    a service whose seconds are not those of the harness's clock.
+    a service whose seconds differ from the harness's by more than CLOCKS_AGREE.
 
     Cost: O(n log n), sorting; and for each claim of no task in particular the tasks that then were open, had a
     greater priority, and did not fit.
 
-    Why it is sound. A claim that was granted stands at least from its return until its timeout, counted from its
-    *invocation*, or until an operation that ends it was *invoked*, by whomever; closing a client ends nothing. Another
-    claim of the task whose epoch is greater came later, so that one that returned before that end was granted while
-    the first one stood; and one whose epoch is not greater although it was asked for after the other's return breaks
-    the order of epochs. A completed task is never claimed again: a completion and a claim at a greater epoch cannot
-    both be, whichever came first. Deadlines count from the submit's return. Only operations that were ok accuse, and
-    a claim that failed where it says that it saw nothing to claim. A task counts as available only if its submit
-    returned before the claim was invoked, and no operation that names it, of whatever outcome, was invoked before the
-    claim returned; and as each claim of unknown outcome may have taken one such task at any time, there must be more
-    of them than such claims. Tasks with affinity or with other preferred workers are left out: for their sake a
-    service may choose otherwise. Rules that need to know what was asked for keep silent where a task may have been
-    submitted more than once.
+    Why it is sound. The service knows of no task at first. A claim that was granted stands at least from its return
+    until its timeout, counted from its *invocation*, or until an operation that ends it was *invoked*, by whomever;
+    closing a client ends nothing. Another claim of the task whose epoch is greater came later, so that one that
+    returned before that end was granted while the first one stood; and one whose epoch is not greater although it was
+    asked for after the other's return breaks the order of epochs. A completed task is never claimed again: a
+    completion and a claim at a greater epoch cannot both be, whichever came first. Deadlines count from the submit's
+    return. Only operations that were ok accuse, and a claim that failed where it says that it saw nothing to claim. A
+    task counts as available only if its submit returned before the claim was invoked, and no operation that names it,
+    of whatever outcome, was invoked before the claim returned; and as each claim of unknown outcome may have taken one
+    such task at any time, there must be more of them than such claims. Tasks with affinity or with other preferred
+    workers are left out: for their sake a service may choose otherwise. Rules that need to know what was asked for
+    keep silent where a task may have been submitted more than once.
     """
 
     name = "claims"
@@ -60,7 +58,7 @@ class Claims:
         """
         acts = Acts(history)
         first: dict[str, Finding] = {}
-        for finding in _findings(acts):
+        for finding in findings(acts):
             known = first.get(finding.task)
             if known is None or finding.at < known.at:
                 first[finding.task] = finding
@@ -83,7 +81,8 @@ class Claims:
         )
 
 
-def _findings(acts: Acts) -> Iterator[Finding]:
+def findings(acts: Acts) -> Iterator[Finding]:
+    """Yield every anomaly, in no particular order."""
     for log in acts.logs.values():
         for rule in RULES:
             yield from rule(log)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_right, insort
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from checkers.models import NEVER_COMPLETES
 from checkers.task_acts import Act, Acts, Log
 from checkers.task_findings import Finding, span
-from checkers.task_rules import SECOND_NS
+from checkers.task_rules import CLOCKS_AGREE, SECOND_NS
 from harness.facets import Task
 
 
@@ -51,7 +51,7 @@ def _open(log: Log) -> _Open | None:
         return None
     gone = min((act.begin for part in (log.grants, log.tries, log.ends) for act in part), default=NEVER_COMPLETES)
     if task.deadline_s is not None:
-        gone = min(gone, submit.begin + int(task.deadline_s * SECOND_NS))
+        gone = min(gone, submit.begin + int(task.deadline_s * (1 - CLOCKS_AGREE) * SECOND_NS))
     return _Open(-task.priority, submit.row, gone, submit, task, frozenset(task.capabilities))
 
 
@@ -70,7 +70,7 @@ def _better(acts: Acts, act: Act, ready: list[_Open]) -> Iterator[Finding]:
         if got is None or got.affinity is not None or got.preferred:
             return
         least = -got.priority
-    others = bisect_left(acts.unknown_nexts, act.end)
+    others = bisect_right(acts.unknown_nexts, act.end)
     found: list[_Open] = []
     at = 0
     while at < len(ready) and ready[at].minus_priority < least and len(found) <= others:
@@ -107,5 +107,5 @@ def _refused(acts: Acts) -> Iterator[Finding]:
         item = None if log is None else _open(log)
         if item is None or not item.submit.end < act.begin or item.gone <= act.end or not _fits(item, act):
             continue
-        if not acts.unknown_nexts or acts.unknown_nexts[0] >= act.end:
+        if not acts.unknown_nexts or acts.unknown_nexts[0] > act.end:
             yield _told(act, [item], 0)

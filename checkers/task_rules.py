@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from checkers.models import NEVER_COMPLETES
@@ -13,6 +14,8 @@ from harness.facets import Task
 from harness.op import freeze
 
 SECOND_NS: Final = 1_000_000_000
+CLOCKS_AGREE: Final = 0.01
+"""The service's clock and the harness's differ by at most this share of the time that they measure."""
 
 _NOUNS: Final = {"complete": "completion", "fail": "failure", "offer": "offer", "steal": "steal"}
 
@@ -56,7 +59,7 @@ def _surely_until(log: Log) -> dict[int, int]:
     for act in log.ends:
         if act.possible or act.f != "steal":  # its holder that was told "no" may have been told that it had ended
             asked[act.ended] = min(asked.get(act.ended, NEVER_COMPLETES), act.begin)
-    timeout_ns = int(log.task.timeout_s * SECOND_NS)
+    timeout_ns = int(log.task.timeout_s * (1 - CLOCKS_AGREE) * SECOND_NS)
     return {act.row: min(act.begin + timeout_ns, asked.get(act.epoch, NEVER_COMPLETES)) for act in log.grants}
 
 
@@ -98,20 +101,24 @@ def a_claim_ends_once(log: Log) -> Iterator[Finding]:
 def nothing_stale_is_accepted(log: Log) -> Iterator[Finding]:
     """What names a claim is refused when a newer one is there; and what is completed is not claimed again."""
     grants = sorted(log.grants, key=lambda act: act.epoch)
+    epochs = [act.epoch for act in grants]
+    firsts = list(grants)  # of each grant and those at greater epochs the one that returned first
+    for at in range(len(grants) - 2, -1, -1):
+        if firsts[at + 1].end < grants[at].end:
+            firsts[at] = firsts[at + 1]
     for act in log.ends:
-        if not act.happened:
+        newer = bisect_right(epochs, act.ended)
+        if not act.happened or newer == len(grants):
             continue
-        newer = [grant for grant in grants if grant.epoch > act.ended and grant is not act]
-        if not newer:
-            continue
-        first = min(newer, key=lambda grant: grant.end)
+        first = firsts[newer]
         kind = "stale completion accepted" if act.f == "complete" else "stale claim accepted"
         told = f"task {log.id}: {_of(act)} was accepted"
         if first.end < act.begin:
             yield finding(kind, f"{told}, although it was {granted(first)} before", log.id, first, act)
-        elif act.claim is not None and (between := [grant for grant in newer if grant.epoch < act.epoch]):
-            handed = f"and led to epoch {act.epoch}, although it was {granted(between[0])} in between"
-            yield finding(kind, f"{told} {handed}", log.id, between[0], act)
+        elif act.claim is not None and epochs[newer] < act.epoch:
+            between = grants[newer]
+            handed = f"and led to epoch {act.epoch}, although it was {granted(between)} in between"
+            yield finding(kind, f"{told} {handed}", log.id, between, act)
         elif act.f == "complete" and first.begin <= act.end:
             both = f"and it was {granted(first)}: whichever came first, the other had to be refused"
             yield finding(kind, f"{told}, {both}", log.id, first, act)
@@ -170,7 +177,7 @@ def _deadline(log: Log, task: Task) -> Iterator[Finding]:
     submit = log.submitted
     if task.deadline_s is None or submit is None or not submit.happened:
         return
-    last_ns = submit.end + int(task.deadline_s * SECOND_NS)
+    last_ns = submit.end + int(task.deadline_s * (1 + CLOCKS_AGREE) * SECOND_NS)
     for act in log.grants:
         if act.f == "claim" and act.begin > last_ns:
             limit = f"was submitted by {seconds(submit.end)[0]} to be claimed within {task.deadline_s:g} s"
@@ -242,7 +249,7 @@ def _times(count: int) -> str:
     return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
-RULES: Final[Sequence] = (  # type: ignore[type-arg]
+RULES: Final[Sequence[Callable[[Log], Iterator[Finding]]]] = (
     submitted_once, one_claim_at_a_time, epochs_grow, nothing_stale_is_accepted, a_claim_ends_once, completed_is_final,
     retries_are_counted, constraints_are_kept, status_is_true,
 )  # fmt: skip

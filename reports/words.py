@@ -115,7 +115,7 @@ def _saw(complete: Op) -> str:
 
 def _answered(invoke: Op, complete: Op) -> str:
     value = complete.value
-    if invoke.f == STATUS and isinstance(value, Mapping):
+    if invoke.f == STATUS and isinstance(value, Mapping) and not isinstance(invoke.process, int):
         told = [str(value.get("role", "?"))]
         told += [f"{name} {value[name]}" for name in ("term", "leader") if value.get(name) is not None]
         return " → " + cut(", ".join(told))

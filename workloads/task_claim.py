@@ -140,7 +140,7 @@ class _Work(Source):
 
     def _plan(self, now_ns: int) -> tuple[str, int]:
         """Say what becomes of a claim, and when."""
-        chance, seconds = self._random.random(), self._random.random() * 0.02 * self._timeout_s
+        chance, seconds = self._random.random(), self._random.random() * 0.1 * self._timeout_s
         if chance < 0.08:  # frozen until the claim is over, or about to be
             return "complete", now_ns + int(self._random.uniform(0.8, 3) * self._timeout_s * SECOND_NS)
         plan = "complete" if chance < 0.7 else "fail" if chance < 0.83 else "offer" if chance < 0.91 else "die"
@@ -171,7 +171,7 @@ class _Work(Source):
         if chance < 0.4 and board.left:
             return Call("claim", self._some_left(), {"worker": name, "capabilities": skills})
         if chance < 0.5 and board.recent:
-            claim = self._random.choice(board.recent)
+            claim = board.recent[-1 - int(self._random.random() ** 2 * len(board.recent))]  # rather a new one
             value = {"worker": claim.worker, "epoch": claim.epoch, "to": name, "capabilities": skills}
             return Call("steal", claim.task, value)
         return Call("claim", None, {"worker": name, "capabilities": skills})

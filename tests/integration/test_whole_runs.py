@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,6 +124,20 @@ def test_the_locks_of_etcd_keep_their_promise(tmp_path: Path, variety: str) -> N
     assert record is not None
     assert record.config.facets == {"lock": variety}
     assert f"--facet lock={variety}" in record.config.command()
+
+
+@pytest.mark.netns
+def test_tasks_on_etcd_are_claimed_by_one_and_all_done(tmp_path: Path) -> None:
+    """Under faults no promise is broken, claims run out and are taken over, and the drain reaches every task."""
+    words = ["--workload", "task-claim", "--nodes", "3", "--backend", "netns", "--nemesis", "pause,kill"]
+    words += ["--interval", "3", "--time-limit", "9", "--seed", "3"]
+    summary = json.loads(kingslayer(tmp_path, "run", "etcd", *words, "--json").stdout)
+    assert summary["verdict"] == "valid"
+    oks = [op for op in latest(tmp_path).history().events if op.type == "ok" and isinstance(op.process, int)]
+    claimed = Counter(op.value["task"] for op in oks if op.f == "claim")
+    assert max(claimed.values()) >= 2
+    last = {op.key: op.value["state"] for op in oks if op.f == "status" and op.value is not None}
+    assert {last[op.key] for op in oks if op.f == "submit"} == {"completed", "failed"}
 
 
 def test_the_positive_control_is_invalid(tmp_path: Path, backend_name: str) -> None:

@@ -10,6 +10,7 @@ from harness.history import History
 from harness.op import Op
 from harness.verdict import Anomaly, FaultOutcome, OpCounts, Summary
 from reports.text import ANOMALIES_MAX, explain
+from reports.words import outcome_text
 
 
 def test_a_valid_run_says_what_was_checked() -> None:
@@ -90,3 +91,10 @@ def test_control_characters_never_reach_the_terminal() -> None:
         Summary(verdict="invalid", anomalies=(anomaly,), error=evil, reasons=(evil,), engine=evil), History(events)
     )
     assert all(line.isprintable() for line in lines)
+
+
+def test_the_status_of_a_task_is_an_answer_like_any_other() -> None:
+    """What a client's operation of this name saw is shown; only a node's own status has a role."""
+    asked = Op(0, 0, 1, "invoke", "status", key="t1")
+    told = msgspec.structs.replace(asked, index=1, type="ok", value={"state": "claimed", "epoch": 2})
+    assert outcome_text(asked, told) == 'ok → {"state":"claimed","epoch":2}'
