@@ -119,14 +119,26 @@ class Election(Facet, Protocol):
         """Yield who leads now, and changes from then on, in their order; one that was brief may be left out."""
 
 
+class Lease(msgspec.Struct, frozen=True):
+    """A lease that was granted.
+
+    Attributes:
+        id: what the service knows it by (any JSON).
+        ttl_s: the time to live that it got.
+    """
+
+    id: Any
+    ttl_s: float
+
+
 class Leases(Facet, Protocol):
     """Facet "leases": keys that vanish with the lease that they are tied to; any node can keep a lease alive."""
 
-    async def grant(self, ttl_s: float) -> Any:
-        """Return the id of a new lease."""
+    async def grant(self, ttl_s: float) -> Lease:
+        """Return a new lease, which lives for `ttl_s` or, where the service cannot do that, somewhat longer."""
 
     async def keep_alive(self, lease: Any) -> bool:
-        """Let it live for its whole time again; False: the service says that it has ended."""
+        """Let the lease of this id live for its whole time again; False: the service says that it has ended."""
 
     async def revoke(self, lease: Any) -> bool:
         """End it, and remove its keys; False: the service says that it had ended already."""
@@ -320,6 +332,6 @@ class Membership(Facet, Protocol):
 
 
 __all__ = [
-    "Change", "Claim", "Election", "ElectionEvent", "Facet", "Grant", "Leadership", "Leases", "Lock", "Member",
+    "Change", "Claim", "Election", "ElectionEvent", "Facet", "Grant", "Leadership", "Lease", "Leases", "Lock", "Member",
     "Membership", "Register", "Task", "TaskStatus", "Tasks", "Watch", "Watching",
 ]  # fmt: skip
