@@ -162,21 +162,6 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     value: Any = None
 
 
-class Watching(Protocol):
-    """A watch that goes on until it is cancelled."""
-
-    def __aiter__(self) -> AsyncIterator[Change]:
-        """Yield the changes.
-
-        Raises:
-            Definite: the changes that are due are kept no more (`observed` is the first revision that can be asked
-                for), or the connection broke.
-        """
-
-    async def cancel(self) -> Sequence[Change]:
-        """End it; return the changes that the service still sent for it after it had said that it was ended."""
-
-
 class Watch(Facet, Protocol):
     """Facet "watch": changes by prefix, in the order of their revisions, from any that is still kept."""
 
@@ -196,8 +181,19 @@ class Watch(Facet, Protocol):
             Definite: they are forgotten already, or there is no such revision yet.
         """
 
-    def watch(self, prefix: str, start: int | None = None) -> Watching:
-        """Return every change of the keys with this prefix, from revision `start` on; None: from now."""
+    def watch(self, prefix: str, start: int | None = None) -> AsyncIterator[Change]:
+        """Yield every change of the keys with this prefix, from revision `start` on; None: from now.
+
+        Raises:
+            Definite: the changes that are due are kept no more (`observed` is the first revision that can be asked
+                for), or the connection broke.
+        """
+
+    async def cancel(self) -> Sequence[Change]:
+        """End the watch that was begun last; return what the service sent for it after it had said that it was ended.
+
+        Whoever stops to iterate has not ended the watch yet.
+        """
 
 
 class Task(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -333,5 +329,5 @@ class Membership(Facet, Protocol):
 
 __all__ = [
     "Change", "Claim", "Election", "ElectionEvent", "Facet", "Grant", "Leadership", "Lease", "Leases", "Lock", "Member",
-    "Membership", "Register", "Task", "TaskStatus", "Tasks", "Watch", "Watching",
+    "Membership", "Register", "Task", "TaskStatus", "Tasks", "Watch",
 ]  # fmt: skip
