@@ -119,14 +119,26 @@ class Election(Facet, Protocol):
         """Yield who leads now, and changes from then on, in their order; one that was brief may be left out."""
 
 
+class Lease(msgspec.Struct, frozen=True):
+    """A lease that was granted.
+
+    Attributes:
+        id: what the service knows it by (any JSON).
+        ttl_s: the time to live that it got.
+    """
+
+    id: Any
+    ttl_s: float
+
+
 class Leases(Facet, Protocol):
     """Facet "leases": keys that vanish with the lease that they are tied to; any node can keep a lease alive."""
 
-    async def grant(self, ttl_s: float) -> Any:
-        """Return the id of a new lease."""
+    async def grant(self, ttl_s: float) -> Lease:
+        """Return a new lease, which lives for `ttl_s` or, where the service cannot do that, somewhat longer."""
 
     async def keep_alive(self, lease: Any) -> bool:
-        """Let it live for its whole time again; False: the service says that it has ended."""
+        """Let the lease of this id live for its whole time again; False: the service says that it has ended."""
 
     async def revoke(self, lease: Any) -> bool:
         """End it, and remove its keys; False: the service says that it had ended already."""
@@ -150,21 +162,6 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     value: Any = None
 
 
-class Watching(Protocol):
-    """A watch that goes on until it is cancelled."""
-
-    def __aiter__(self) -> AsyncIterator[Change]:
-        """Yield the changes.
-
-        Raises:
-            Definite: the changes that are due are kept no more (`observed` is the first revision that can be asked
-                for), or the connection broke.
-        """
-
-    async def cancel(self) -> Sequence[Change]:
-        """End it; return the changes that the service still sent for it after it had said that it was ended."""
-
-
 class Watch(Facet, Protocol):
     """Facet "watch": changes by prefix, in the order of their revisions, from any that is still kept."""
 
@@ -184,8 +181,19 @@ class Watch(Facet, Protocol):
             Definite: they are forgotten already, or there is no such revision yet.
         """
 
-    def watch(self, prefix: str, start: int | None = None) -> Watching:
-        """Return every change of the keys with this prefix, from revision `start` on; None: from now."""
+    def watch(self, prefix: str, start: int | None = None) -> AsyncIterator[Change]:
+        """Yield every change of the keys with this prefix, from revision `start` on; None: from now.
+
+        Raises:
+            Definite: the changes that are due are kept no more (`observed` is the first revision that can be asked
+                for), or the connection broke.
+        """
+
+    async def cancel(self) -> Sequence[Change]:
+        """End the watch that was begun last; return what the service sent for it after it had said that it was ended.
+
+        Whoever stops to iterate has not ended the watch yet.
+        """
 
 
 class Task(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -320,6 +328,6 @@ class Membership(Facet, Protocol):
 
 
 __all__ = [
-    "Change", "Claim", "Election", "ElectionEvent", "Facet", "Grant", "Leadership", "Leases", "Lock", "Member",
-    "Membership", "Register", "Task", "TaskStatus", "Tasks", "Watch", "Watching",
+    "Change", "Claim", "Election", "ElectionEvent", "Facet", "Grant", "Leadership", "Lease", "Leases", "Lock", "Member",
+    "Membership", "Register", "Task", "TaskStatus", "Tasks", "Watch",
 ]  # fmt: skip

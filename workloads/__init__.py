@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from harness.errors import UsageError
 from workloads.append import AppendWorkload
 from workloads.election import ElectionWorkload
+from workloads.lease import LeaseWorkload
 from workloads.lock import LockWorkload
 from workloads.register import RegisterWorkload
 from workloads.set import SetWorkload
@@ -22,6 +23,7 @@ WORKLOADS: Mapping[str, WorkloadFactory] = {
     "election": ElectionWorkload,
     "task-claim": TaskClaimWorkload,
     "watch": WatchWorkload,
+    "lease": LeaseWorkload,
 }
 
 

@@ -105,12 +105,11 @@ class WatchClient(FacetClient):
 
     async def _watch(self, prefix: str, start: int | None, seconds: float, until: int | None = None) -> Any:
         """Collect changes for `seconds`, or up to revision `until`, which then must come."""
-        watching = self._facet.watch(prefix, start)
         found: dict[str, Any] = {"changes": []}
         changes = found["changes"]
         try:
             async with asyncio.timeout(seconds):
-                async for change in watching:
+                async for change in self._facet.watch(prefix, start):
                     changes.append([change.revision, change.key, change.value])
                     if until is not None and change.revision >= until:
                         break
@@ -125,7 +124,7 @@ class WatchClient(FacetClient):
         if "ended" not in found:
             with contextlib.suppress(OpError, TimeoutError):
                 async with asyncio.timeout(CANCEL_S):
-                    late = await watching.cancel()
+                    late = await self._facet.cancel()
                     if late:
                         found["late"] = [[change.revision, change.key, change.value] for change in late]
         if changes:

@@ -63,5 +63,6 @@ FACETS: Final[Mapping[str, FacetFactory]] = {
     "election": _facet("elections", "EtcdElection"),
     "tasks": _facet("tasks", "EtcdTasks"),
     "watch": _facet("watches", "EtcdWatch"),
+    "leases": _facet("leases", "EtcdLeases"),
 }
 """By name; each raises UsageError where grpcio is not installed."""

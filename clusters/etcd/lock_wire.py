@@ -31,6 +31,16 @@ def keep_alive_request(lease: int) -> bytes:
     return field(1, lease)
 
 
+def revoke_request(lease: int) -> bytes:
+    """LeaseRevokeRequest: end it, and remove its keys."""
+    return field(1, lease)
+
+
+def with_lease(lease: int) -> bytes:
+    """Return what a PutRequest has more where the key is tied to a lease."""
+    return field(3, lease)
+
+
 def lock_request(name: bytes, lease: int) -> bytes:
     """LockRequest of the lock service: wait for the lock."""
     return field(1, name) + field(2, lease)

@@ -21,7 +21,9 @@ Stream = Callable[[], Any]
 
 
 class EtcdWatch(Connection):
-    """Puts, deletes and watches on one etcd node; keys are text, as they are."""
+    """Puts, deletes, and one watch at a time, on one etcd node; keys are text, as they are."""
+
+    _watching: _Watching | None = None
 
     def _use(self, channel: grpc.aio.Channel) -> None:
         self._range: Method = channel.unary_unary("/etcdserverpb.KV/Range")
@@ -45,11 +47,26 @@ class EtcdWatch(Connection):
     async def compact(self, revision: int) -> None:
         await effect(self._compact, watch_wire.compact_request(revision))
 
-    def watch(self, prefix: str, start: int | None = None) -> EtcdWatching:
-        return EtcdWatching(self._watch, prefix, start)
+    async def watch(self, prefix: str, start: int | None = None) -> AsyncIterator[Change]:
+        self._let_go()
+        watching = self._watching = _Watching(self._watch, prefix, start)
+        async for change in watching.changes():
+            yield change
+
+    async def cancel(self) -> Sequence[Change]:
+        watching = self._watching
+        return [] if watching is None else await watching.cancel()
+
+    async def close(self) -> None:
+        self._let_go()
+        await super().close()
+
+    def _let_go(self) -> None:
+        if self._watching is not None:
+            self._watching.end()
 
 
-class EtcdWatching:
+class _Watching:
     """One watch on a stream of its own, read as it comes, whether or not anybody asks for the next change.
 
     Reading is not left to whoever iterates: grpc ends a stream of which a read is given up.
@@ -67,7 +84,8 @@ class EtcdWatching:
         self._reader: asyncio.Task[None] | None = None
         self._id = 0
 
-    async def __aiter__(self) -> AsyncIterator[Change]:
+    async def changes(self) -> AsyncIterator[Change]:
+        """Yield them as they come."""
         self._call = self._method()
         self._reader = asyncio.create_task(self._read(self._call))
         await self._write(self._request)
@@ -78,7 +96,7 @@ class EtcdWatching:
             for change in _changes(reply):
                 yield change
             if reply.canceled:
-                self._end()
+                self.end()
                 if reply.compacted:
                     message = f"compacted: revisions before {reply.compacted} are kept no more"
                     raise Definite(message, observed=reply.compacted)
@@ -87,7 +105,7 @@ class EtcdWatching:
     async def cancel(self) -> Sequence[Change]:
         """Cancel, wait for the server's word, and then for its answer to another request on the same stream."""
         late: list[Change] = []
-        if self._call is None:
+        if self._call is None or self._call.done():
             return late
         try:
             await self._write(watch_wire.cancel_request(self._id))
@@ -97,7 +115,7 @@ class EtcdWatching:
             while not (reply := await self._next()).created:
                 late += _changes(reply)
         finally:
-            self._end()
+            self.end()
         return late
 
     async def _write(self, request: bytes) -> None:
@@ -109,7 +127,7 @@ class EtcdWatching:
     async def _next(self) -> watch_wire.WatchReply:
         reply = await self._replies.get()
         if isinstance(reply, Definite):
-            self._end()
+            self.end()
             raise reply
         return reply
 
@@ -124,9 +142,10 @@ class EtcdWatching:
         except wire.WireError as error:
             self._replies.put_nowait(Definite(f"the server sent what is no reply: {error}"))
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Let go of the stream."""
-        self._call.cancel()
+        if self._call is not None:
+            self._call.cancel()
         if self._reader is not None:
             self._reader.cancel()
 

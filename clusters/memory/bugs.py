@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from clusters.memory.election_bugs import ELECTION_BUGS, STATUS_BUGS
+from clusters.memory.lease_bugs import LEASE_BUGS
 from clusters.memory.lock_bugs import LOCK_BUGS
 from clusters.memory.register_bugs import REGISTER_BUGS
 from clusters.memory.task_bugs import TASK_BUGS
@@ -22,6 +23,7 @@ BUGS: Final[Mapping[str, type]] = {
     **STATUS_BUGS,
     **TASK_BUGS,
     **WATCH_BUGS,
+    **LEASE_BUGS,
 }
 
 

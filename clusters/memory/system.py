@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 
 from clusters.memory.bugs import BUGS, summary
 from clusters.memory.elections import Elections, MemoryElection
+from clusters.memory.leases import Leases, MemoryLeases
 from clusters.memory.locks import Locks, MemoryLock
 from clusters.memory.node import MemoryNode
 from clusters.memory.register import MemoryRegister
@@ -29,6 +30,7 @@ PARTS: Final[Mapping[str, tuple[Any, Any]]] = {
     "election": (Elections, MemoryElection),
     "tasks": (TaskService, MemoryTasks),
     "watch": (Watches, MemoryWatch),
+    "leases": (Leases, MemoryLeases),
 }
 """Of each facet what keeps its state, made as state(replicas), and its client, made as client(state, replica).
 

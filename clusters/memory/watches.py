@@ -85,6 +85,7 @@ class MemoryWatch(MemoryFacet):
     def __init__(self, watches: Watches, replica: Replica) -> None:
         super().__init__(replica)
         self._watches = watches
+        self._begun: tuple[str, int] | None = None
 
     async def put(self, key: str, value: Any) -> int:
         return await self._at_once(lambda: self._watches.put(self._replica, key, value))
@@ -98,33 +99,24 @@ class MemoryWatch(MemoryFacet):
     async def compact(self, revision: int) -> None:
         await self._at_once(lambda: self._watches.compact(self._replica, revision))
 
-    def watch(self, prefix: str, start: int | None = None) -> _Watching:
-        return _Watching(self._watches, self._replica, prefix, start)
-
-
-class _Watching:
-    """A watch that follows its node's copy, also while that is in no group."""
-
-    def __init__(self, watches: Watches, replica: Replica, prefix: str, start: int | None) -> None:
-        self._watches = watches
-        self._replica = replica
-        self._prefix = prefix
-        self._next = start
-
-    async def __aiter__(self) -> AsyncIterator[Change]:
-        node = self._replica.node
+    async def watch(self, prefix: str, start: int | None = None) -> AsyncIterator[Change]:
+        """Follow the node's copy, also while that is in no group."""
+        self._begun = (prefix, start or 0)
         while True:
-            if node.dead():
-                raise Definite(f"connection lost: the server of {node.name} died")
-            if node.running:
-                if self._next is None:
-                    self._next = self._watches.begin(self._replica, None)
-                for change in self._watches.changes(self._replica, self._next):
-                    self._next = max(self._next, change.revision + 1)
-                    if change.key.startswith(self._prefix):
+            if self._node.dead():
+                raise Definite(f"connection lost: the server of {self._node.name} died")
+            if self._node.running:
+                start = self._watches.begin(self._replica, start)
+                for change in self._watches.changes(self._replica, start):
+                    start = max(start, change.revision + 1)
+                    self._begun = (prefix, start)
+                    if change.key.startswith(prefix):
                         yield change
             await asyncio.sleep(POLL_S)
 
     async def cancel(self) -> Sequence[Change]:
-        late = self._watches.after_cancel(self._replica, self._next or 0)
-        return [change for change in late if change.key.startswith(self._prefix)]
+        if self._begun is None:
+            return []
+        (prefix, start), self._begun = self._begun, None
+        late = self._watches.after_cancel(self._replica, start)
+        return [change for change in late if change.key.startswith(prefix)]

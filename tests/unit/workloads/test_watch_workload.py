@@ -43,11 +43,8 @@ class Scripted:
     async def compact(self, revision: int) -> None:
         self.calls.append(("compact", revision))
 
-    def watch(self, prefix: str, start: int | None = None) -> Scripted:
+    async def watch(self, prefix: str, start: int | None = None) -> AsyncIterator[Change]:
         self.calls.append(("watch", prefix, start))
-        return self
-
-    async def __aiter__(self) -> AsyncIterator[Change]:
         for change in self.changes:
             yield change
         if self.failure:
