@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from checkers.elections import Elections
+from checkers.liveness import Liveness
 from harness.errors import ContractError, Definite, UsageError
 from harness.facets import Election, Leadership
 from harness.generator import Generator, Script, calls, limit, on_keys, once, repeat, script, sleep, then, until_ok
@@ -28,6 +29,10 @@ ELECTIONS: Final = 6
 TTL_S: Final = 2.0
 WATCH_SHARE: Final = 0.25
 """How long a watch is, in times to live: less than an operation may take."""
+
+STUCK_S: Final = 10.0
+STUCK_TTLS: Final = 5.0
+"""Nobody is elected, in spite of tries, for so long, and for so many times to live: then it is stuck."""
 
 OBSERVERS: Final = 0.5
 """Share of the turns in which a process looks on, in place of campaigning."""
@@ -148,8 +153,8 @@ class ElectionWorkload:
         return on_keys(lambda: self._keys, 1, lambda _: then(tries, looks))
 
     def checkers(self) -> Sequence[Checker]:
-        """Return what is held against the elections."""
-        return (Elections(),)
+        """Return the promises of an election, and that somebody is elected in the end."""
+        return (Elections(), Liveness(("campaign", "leader"), max(STUCK_S, STUCK_TTLS * self._ttl_s)))
 
     def _campaign(self, key: str | None = None) -> Call:
         return Call("campaign", key, {"id": f"c{next(self._candidates)}", "ttl_s": self._ttl_s})
