@@ -77,6 +77,7 @@ class ElectionClient(FacetClient):
             if not self._frozen:
                 self._look()
             self._frozen = False
+            await self.alive()  # a client process may freeze between the look and the write
             access = self._guarded.write(call.key, leadership.term)
             return value | {"sequence": access.sequence, "fenced": access.fenced}
         raise ContractError(f"an election has no operation {call.f!r}")
@@ -99,10 +100,9 @@ class ElectionClient(FacetClient):
 
     async def _watch(self, election: str, for_s: float) -> Any:
         begin_s, seen = _now_s(), []
-        stream = self._facet.watch(election)
         with contextlib.suppress(TimeoutError):
-            async with contextlib.aclosing(stream), asyncio.timeout(for_s):
-                async for event in stream:
+            async with asyncio.timeout(for_s):  # cancels the stream in the middle of its wait, which ends it
+                async for event in self._facet.watch(election):
                     told: dict[str, Any] = {"ns": int((_now_s() - begin_s) * 1e9), "kind": event.kind}
                     if event.leadership is not None:
                         told |= {"id": event.leadership.id, "term": event.leadership.term}
