@@ -15,6 +15,7 @@ from reports.drawing import Drawing, draw
 from reports.faults import evidence_text, nodes_hit, params_text
 from reports.lanes import Lane, lanes
 from reports.series import Series, series
+from reports.terms import Term, terms
 from reports.witness import Events, Span
 
 Logs = Mapping[str, Mapping[str, str]]
@@ -103,6 +104,7 @@ class ReportData:
     series: Series
     latency_caption: str
     lanes: tuple[Lane, ...]
+    terms: tuple[Term, ...]
     faults: tuple[FaultView, ...]
     run: RunView
     logs: tuple[NodeLogs, ...]
@@ -137,6 +139,7 @@ def build(record: RunRecord | None, history: History, summary: Summary, logs: Lo
         series=plots,
         latency_caption=_latency_caption(plots),
         lanes=lanes(history, nodes, history.faults),
+        terms=terms(history),
         faults=tuple(_fault(fault, tints, nodes) for fault in history.faults),
         run=_run(record, history, summary),
         logs=tuple(_logs(node, tails) for node, tails in logs.items()),
