@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from checkers.by_name import NEAR_LINEAR
+from checkers.divergence import Divergence
 from checkers.linearizability import Linearizable
+from checkers.log_patterns import LogPatterns
 from checkers.models import MODELS as _MODELS
 from checkers.models import Model, ModelOp, model, semaphore, semaphore_named
 from checkers.models_kv import KV
@@ -23,7 +25,7 @@ MODEL_NAMES: Final = tuple(dict.fromkeys([*MODELS, "semaphore:N", *NEAR_LINEAR])
 
 def of_every_run() -> tuple[Checker, ...]:
     """Return the checkers of what the nodes themselves say: they judge every run, besides its workload's."""
-    return (SingleLeader(),)
+    return (SingleLeader(), Divergence(), LogPatterns())
 
 
 def linearizable(name: str, **limits: Any) -> Linearizable:

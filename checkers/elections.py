@@ -25,7 +25,7 @@ class Elections:
 
     Detects: "two leaders in one term"; "term went back" (a campaign or a look at the leader that tells of an older term
     than somebody knew before, or a watch whose terms go down); "never a candidate" (a leader whose campaign had not
-    been called, or certainly failed); "led after it resigned"; "two leaders at once"; "lost too early" (somebody was
+    been called, or certainly failed); "led after it resigned"; "two leaders at once"; "lost early" (somebody was
     told of another leader, or of none, while one certainly led).
 
     Tells apart, as a reason of a valid verdict: leaders that wrote after a newer one had, which no time to live can
@@ -199,7 +199,7 @@ def _too_early(checker: str, looks: Sequence[tuple[Op, Op]], stands: Sequence[Te
             f"{tenure.name} certainly led in term {tenure.term} from {times[2]} to {times[3]}"
         )
         witness = (asked.index, done.index, *tenure.events)
-        found.append(anomaly(checker, "lost too early", summary, (), tenure.election, *witness))
+        found.append(anomaly(checker, "lost early", summary, (), tenure.election, *witness))
     return found[:MAX_REPORTED]
 
 

@@ -8,7 +8,7 @@ freezes really falls silent. Times to live are in seconds, of the clock that the
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -115,7 +115,7 @@ class Election(Facet, Protocol):
     async def leader(self, election: str) -> Leadership | None:
         """Return who leads now; linearizable."""
 
-    def watch(self, election: str) -> AsyncGenerator[ElectionEvent, None]:
+    def watch(self, election: str) -> AsyncIterator[ElectionEvent]:
         """Yield who leads now, and changes from then on, in their order; one that was brief may be left out."""
 
 

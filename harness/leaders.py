@@ -150,8 +150,6 @@ def of_clients(history: History) -> list[Sighting]:
         HistoryError: an operation's value is not what the workload election records.
     """
     found: list[Sighting] = []
-    if CAMPAIGN not in history.columns.fs:  # other workloads may have a watch of their own
-        return found
     for asked, done in operations(history, (CAMPAIGN, LEADER, WATCH)):
         if done is None or done.type != "ok":
             continue
@@ -195,7 +193,9 @@ def reigns(history: History) -> tuple[Reign, ...]:
         HistoryError: an event is malformed.
     """
     seen: dict[tuple[str, int, str], list[Sighting]] = {}
-    for sighting in (*of_nodes(statuses(history)), *of_clients(history)):
+    # without any campaign a watch is one of another workload
+    elections = of_clients(history) if CAMPAIGN in history.columns.fs else []
+    for sighting in (*of_nodes(statuses(history)), *elections):
         place = "" if sighting.election is None else repr(sighting.election)
         seen.setdefault((place, sighting.term, sighting.leader), []).append(sighting)
     return tuple(

@@ -14,6 +14,18 @@ NEMESIS = "nemesis"
 STATUS = "status"
 """`f` of the events in which a node tells its role, term and leader; their process is `status:<node>`."""
 
+RUN = "run"
+"""The process that tells how the run itself went."""
+
+FINAL = "final"
+"""`f` of the run's last phase: its invocation, when all is healed, names the nodes that do not serve; ok ends it."""
+
+DIGEST = "digest"
+"""`f` of the events in which a node sums up its data, when the clients are done; their process is `digest:<node>`."""
+
+LOG = "log"
+"""`f` of a line of a node's log that should not be there; its process is `log:<node>`."""
+
 
 class Call(msgspec.Struct, frozen=True, gc=False):
     """What a generator asks of a client: an operation that has not been invoked yet."""

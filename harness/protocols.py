@@ -271,6 +271,46 @@ class HasStatus(Protocol):
         """
 
 
+class NodeDigest(msgspec.Struct, frozen=True):
+    """What a node's data amounts to.
+
+    Attributes:
+        at: which state, as any JSON, such as the applied index: where it is equal the data must be.
+        digest: of the data.
+    """
+
+    at: Any
+    digest: str
+
+
+@runtime_checkable
+class HasDigest(Protocol):
+    """Capability of a System: its nodes can sum up their data, so that replicas can be compared."""
+
+    async def digest(self, node: Node, at: Any) -> NodeDigest:
+        """Ask the node itself, within two seconds.
+
+        Args:
+            node: whom to ask.
+            at: which state, by another node's answer, where the system can go back to one; None: the newest.
+
+        Raises:
+            Exception: it does not answer, or has not got that far.
+        """
+
+
+@runtime_checkable
+class HasLogPatterns(Protocol):
+    """Capability of a System: it knows lines that no log of it may have, whatever faults there were.
+
+    Attributes:
+        log_patterns: regular expressions by what they find, such as "panic". None may find a line that a fault, a
+            signal or a full disk explains.
+    """
+
+    log_patterns: Mapping[str, str]
+
+
 # --- faults and checkers -----------------------------------------------------------------------------------------
 
 
@@ -341,6 +381,6 @@ class Checker(Protocol):
 
 
 __all__ = [
-    "Backend", "Checker", "Client", "ClientProcess", "Clock", "Cluster", "FacetFactory", "Fault", "HasStatus", "Node",
-    "NodeStatus", "Probe", "Reading", "System", "Unavailable",
+    "Backend", "Checker", "Client", "ClientProcess", "Clock", "Cluster", "FacetFactory", "Fault", "HasDigest",
+    "HasLogPatterns", "HasStatus", "Node", "NodeDigest", "NodeStatus", "Probe", "Reading", "System", "Unavailable",
 ]  # fmt: skip

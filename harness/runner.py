@@ -17,15 +17,15 @@ import msgspec
 import nemesis
 from checkers import of_every_run
 from harness import store as files
+from harness.closing import compare, fetch_logs
 from harness.cluster import Cluster
 from harness.config import RunConfig, RunRecord, Schedule
-from harness.errors import HarnessError
 from harness.generator import Generator, clients, sequence, stagger, time_limit, timeline
 from harness.generator import nemesis as with_nemesis
 from harness.history import History
 from harness.interrupt import Interrupted, interruptible, unless
 from harness.judge import judge
-from harness.op import STATUS, EventType
+from harness.op import FINAL, RUN, STATUS, EventType
 from harness.protocols import Client
 from harness.recorder import Recorder
 from harness.store import RunFolder
@@ -38,7 +38,6 @@ PROGRESS_S: Final = 1.0
 RECOVER_S: Final = 20.0
 FINAL_S: Final = 15.0
 CLIENT_PROCESSES: Final = 4
-LOG_BYTES: Final = 8 << 20
 TAIL_BYTES: Final = 16 << 10
 
 
@@ -114,8 +113,10 @@ class Run:
         try:
             remarks = await self._drive(recorder)
         finally:
-            recorder.close()
-            await self._fetch_logs(folder)
+            try:
+                await fetch_logs(self.cluster, folder, recorder, self.observer.warn)
+            finally:
+                recorder.close()
         self.observer.phase("checking")
         with interruptible():
             return finish(folder, record, self.workload, self.observer, remarks)
@@ -153,7 +154,7 @@ class Run:
             self.observer.phase(what)
             await drive.run(self._main(), random, self.stop)
             await self._heal(drive, faults, random)
-            late = [] if self.stop.is_set() else await self._finally(drive, random)
+            late = [] if self.stop.is_set() else await self._finally(drive, recorder, random)
             return [*late, "the run was stopped early"] if self.stop.is_set() else late
         except Exception:  # not where somebody wants to quit at once: machines heal when they are wiped or removed
             if faults is not None:
@@ -184,14 +185,18 @@ class Run:
             self.observer.phase("healing")
             await drive.run(with_nemesis(sequence(left)), random, asyncio.Event())
 
-    async def _finally(self, drive: Drive, random: Random) -> list[str]:
+    async def _finally(self, drive: Drive, recorder: Recorder, random: Random) -> list[str]:
         self.observer.phase("waiting for every node to serve, then reading finally")
         try:
             late = await unless(self.stop, self.cluster.recover(RECOVER_S))
         except Interrupted:
             return []
         final = time_limit(FINAL_S, self.workload.final())
+        recorder.record(RUN, "invoke", FINAL, None, None, {"late": late})
         await drive.run(clients(final) if self.schedule.steps else final, random, self.stop)
+        if not self.stop.is_set():
+            recorder.record(RUN, "ok", FINAL, None, None, None)
+            await compare(self.cluster, recorder)
         return [f"{name} did not serve within {RECOVER_S:g} s after the last heal" for name in late]
 
     def _client(self, node: str) -> Client:
@@ -218,15 +223,6 @@ class Run:
             active = [call.value["kind"] for call in faults.active()] if faults is not None else []
             seconds = recorder.now_ns() / 1e9
             self.observer.progress(Progress(seconds, self.config.time_limit_s, dict(recorder.clients), active))
-
-    async def _fetch_logs(self, folder: RunFolder) -> None:
-        for node in self.cluster.nodes.values():
-            for log in self.cluster.system.logs:
-                try:
-                    text = await node.read(log, tail_bytes=LOG_BYTES)
-                    folder.write(f"{files.NODES}/{node.name}/{Path(log).name}", text)
-                except HarnessError as error:
-                    self.observer.warn(f"{log} of {node.name} was not fetched: {error}")
 
 
 def finish(

@@ -16,6 +16,7 @@ from reports.drawing import Drawing, draw
 from reports.faults import evidence_text, nodes_hit, params_text
 from reports.lanes import Lane, lanes
 from reports.series import Series, series
+from reports.terms import Term, terms
 from reports.witness import Events, Span
 
 Logs = Mapping[str, Mapping[str, str]]
@@ -105,6 +106,7 @@ class ReportData:
     latency_caption: str
     lanes: tuple[Lane, ...]
     clocks: tuple[Offsets, ...]
+    terms: tuple[Term, ...]
     faults: tuple[FaultView, ...]
     run: RunView
     logs: tuple[NodeLogs, ...]
@@ -140,6 +142,7 @@ def build(record: RunRecord | None, history: History, summary: Summary, logs: Lo
         latency_caption=_latency_caption(plots),
         lanes=lanes(history, nodes, history.faults),
         clocks=offsets(history, nodes, round(plots.duration_s * words.NS)),
+        terms=terms(history),
         faults=tuple(_fault(fault, tints, nodes) for fault in history.faults),
         run=_run(record, history, summary),
         logs=tuple(_logs(node, tails) for node, tails in logs.items()),

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.op import STATUS, Op, freeze
+from harness.op import DIGEST, LOG, STATUS, Op, freeze
 
 _TEXT_CHARS_MAX: Final = 60
 NS: Final = 1_000_000_000
@@ -76,7 +76,8 @@ def process_text(process: int | str) -> str:
     """Return who did it: a client's process, or the name of one of the harness's own (its node stands beside it)."""
     if isinstance(process, int):
         return f"process {process}"
-    return STATUS if process.startswith(f"{STATUS}:") else cut(process)
+    kind = process.partition(":")[0]
+    return kind if kind in (STATUS, DIGEST, LOG) else cut(process)
 
 
 def op_text(invoke: Op, complete: Op | None) -> str:

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from checkers.elections import Elections
+from checkers.liveness import Liveness
 from harness.errors import ContractError, Definite, UsageError
 from harness.facets import Election, Leadership
 from harness.generator import Generator, Script, calls, limit, on_keys, once, repeat, script, sleep, then, until_ok
@@ -28,6 +29,10 @@ ELECTIONS: Final = 6
 TTL_S: Final = 2.0
 WATCH_SHARE: Final = 0.25
 """How long a watch is, in times to live: less than an operation may take."""
+
+STUCK_S: Final = 10.0
+STUCK_TTLS: Final = 5.0
+"""Nobody is elected, in spite of tries, for so long, and for so many times to live: then it is stuck."""
 
 OBSERVERS: Final = 0.5
 """Share of the turns in which a process looks on, in place of campaigning."""
@@ -72,6 +77,7 @@ class ElectionClient(FacetClient):
             if not self._frozen:
                 self._look()
             self._frozen = False
+            await self.alive()  # a client process may freeze between the look and the write
             access = self._guarded.write(call.key, leadership.term)
             return value | {"sequence": access.sequence, "fenced": access.fenced}
         raise ContractError(f"an election has no operation {call.f!r}")
@@ -94,10 +100,9 @@ class ElectionClient(FacetClient):
 
     async def _watch(self, election: str, for_s: float) -> Any:
         begin_s, seen = _now_s(), []
-        stream = self._facet.watch(election)
         with contextlib.suppress(TimeoutError):
-            async with contextlib.aclosing(stream), asyncio.timeout(for_s):
-                async for event in stream:
+            async with asyncio.timeout(for_s):  # cancels the stream in the middle of its wait, which ends it
+                async for event in self._facet.watch(election):
                     told: dict[str, Any] = {"ns": int((_now_s() - begin_s) * 1e9), "kind": event.kind}
                     if event.leadership is not None:
                         told |= {"id": event.leadership.id, "term": event.leadership.term}
@@ -148,8 +153,8 @@ class ElectionWorkload:
         return on_keys(lambda: self._keys, 1, lambda _: then(tries, looks))
 
     def checkers(self) -> Sequence[Checker]:
-        """Return what is held against the elections."""
-        return (Elections(),)
+        """Return the promises of an election, and that somebody is elected in the end."""
+        return (Elections(), Liveness(("campaign", "leader"), max(STUCK_S, STUCK_TTLS * self._ttl_s)))
 
     def _campaign(self, key: str | None = None) -> Call:
         return Call("campaign", key, {"id": f"c{next(self._candidates)}", "ttl_s": self._ttl_s})

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from checkers import linearizable
+from checkers.liveness import Liveness
 from harness.errors import ContractError
 from harness.facets import Register
 from harness.generator import Generator, calls, limit, mix, on_keys, once, repeat, until_ok
@@ -24,6 +25,9 @@ CLIENTS_PER_KEY: Final = 5
 OPS_PER_KEY: Final = 200
 RECENT: Final = 2
 """A cas expects one of the last RECENT values that were sent: likely enough to succeed, and to fail."""
+
+STUCK_S: Final = 10.0
+"""A key that cannot be read for so long, after all was healed, is stuck."""
 
 
 class RegisterClient(FacetClient):
@@ -98,8 +102,8 @@ class RegisterWorkload:
         return on_keys(lambda: self._used, 1, lambda _: until_ok(repeat(once(_READ))))
 
     def checkers(self) -> Sequence[Checker]:
-        """Return the linearizability of every key."""
-        return (linearizable("cas-register"),)
+        """Return the linearizability of every key, and that every one can be read in the end."""
+        return (linearizable("cas-register"), Liveness(("read",), STUCK_S))
 
     def _fresh_keys(self) -> Iterator[str]:
         for number in itertools.count():

@@ -12,10 +12,10 @@ import msgspec
 
 from clusters.etcd.facets import CLIENT_PORT, FACETS, READS, reads
 from clusters.etcd.install import VERSIONS, install
-from clusters.http import get
+from clusters.http import HttpConnection, get
 from clusters.waiting import until
 from harness.errors import ClusterError, InternalError, UsageError
-from harness.protocols import FacetFactory, Node, NodeStatus
+from harness.protocols import FacetFactory, Node, NodeDigest, NodeStatus
 
 PEER_PORT: Final = 2380
 
@@ -27,6 +27,15 @@ LOG: Final = "server.log"
 MEMBER_UP_TIMEOUT_S: Final = 10.0
 HEALTHY_TIMEOUT_S: Final = 30.0
 ASK_TIMEOUT_S: Final = 0.5
+
+_SURROUNDINGS: Final = "no space left|too many open files|cannot allocate memory|address already in use"
+"""What ends a server for a reason that is not its own."""
+
+LOG_PATTERNS: Final[Mapping[str, str]] = {
+    "panic": rf'^(?!.*({_SURROUNDINGS}))(panic: |fatal error: |.*"level":"(panic|dpanic)")',
+    "fatal error": rf'^(?!.*({_SURROUNDINGS})).*"level":"fatal"',
+    "corruption": r'"alarm":"CORRUPT"|"msg":"found (data inconsistency with peers|hash mismatch)',
+}
 
 
 class _RaftStatus(msgspec.Struct):
@@ -46,6 +55,18 @@ class _Vars(msgspec.Struct):
 class _Member(msgspec.Struct):
     id: int
     peer_urls: list[str] = msgspec.field(name="peerURLs")
+
+
+class _Header(msgspec.Struct):
+    revision: str = "0"
+
+
+class _Hash(msgspec.Struct):
+    """What the maintenance API says of the key-value store, as its JSON gateway writes it."""
+
+    header: _Header
+    hash: int = 0
+    compact_revision: str = "0"
 
 
 class _Health(msgspec.Struct):
@@ -78,6 +99,7 @@ class Etcd:
     options: ClassVar[Mapping[str, Sequence[str]]] = {"reads": READS}
     facets: ClassVar[Mapping[str, FacetFactory]] = FACETS
     logs: ClassVar[Sequence[str]] = (LOG,)
+    log_patterns: ClassVar[Mapping[str, str]] = LOG_PATTERNS
 
     def __init__(self, version: str = "", options: Mapping[str, Any] = {}) -> None:
         if version and version not in VERSIONS:
@@ -142,6 +164,28 @@ class Etcd:
             revision=raft.applied,
             atomic=True,
         )
+
+    async def digest(self, node: Node, at: Any) -> NodeDigest:
+        """Ask for the hash of all keys at a revision.
+
+        Raises:
+            OSError: it does not have that revision; or something was compacted, after which nodes that are the same may
+                have different hashes (etcd's issue 18337).
+            OpError: it does not answer.
+        """
+        wanted = 0 if at is None else at["revision"]
+        body = msgspec.json.encode({"revision": str(wanted)})
+        connection = HttpConnection(f"{node.ip}:{CLIENT_PORT}")
+        try:
+            reply = await connection.request("POST", "/v3/maintenance/hash", body)
+        finally:
+            await connection.close()
+        if reply.status != 200:
+            raise OSError(f"{node.name}: {reply.status}: {reply.body[:100].decode(errors='replace')}")
+        found = msgspec.json.decode(reply.body, type=_Hash)
+        if int(found.compact_revision) > 0:
+            raise OSError(f"{node.name}: compacted at revision {found.compact_revision}, so its hash proves nothing")
+        return NodeDigest(at={"revision": wanted or int(found.header.revision)}, digest=f"{found.hash:08x}")
 
     async def _wait(self, node: Node, reached: Callable[[Node], Awaitable[bool]], what: str, timeout_s: float) -> None:
         await until(node, reached, server=f"etcd {self.version}", what=what, timeout_s=timeout_s, log=LOG)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from clusters.memory.election_bugs import ELECTION_BUGS, STATUS_BUGS
+from clusters.memory.election_bugs import ELECTION_BUGS
 from clusters.memory.lease_bugs import LEASE_BUGS
 from clusters.memory.lock_bugs import LOCK_BUGS
+from clusters.memory.node_bugs import NODE_BUGS
 from clusters.memory.register_bugs import REGISTER_BUGS
 from clusters.memory.task_bugs import TASK_BUGS
 from clusters.memory.watch_bugs import WATCH_BUGS
@@ -20,10 +21,10 @@ BUGS: Final[Mapping[str, type]] = {
     **REGISTER_BUGS,
     **LOCK_BUGS,
     **ELECTION_BUGS,
-    **STATUS_BUGS,
     **TASK_BUGS,
     **WATCH_BUGS,
     **LEASE_BUGS,
+    **NODE_BUGS,
 }
 
 

@@ -1,4 +1,4 @@
-"""Bugs of the elections, and of what the nodes say of their own leader: each must be found by the harness."""
+"""Bugs of the elections: each must be found by the workload election."""
 
 from __future__ import annotations
 
@@ -117,27 +117,6 @@ class NeverEnds(Elections):
         return last.leadership if last.until_s else None
 
 
-class TwoNodesLead(Replicas):
-    """A follower may call itself the leader, too, until the next change of the network."""
-
-    def regroup(self) -> None:
-        super().regroup()
-        followers = [replica for replica in self.all if replica.group is not None and replica.role == "follower"]
-        if followers and self.random.random() < 0.5:
-            usurper = self.random.choice(followers)
-            usurper.role, usurper.leader = "leader", usurper.node.name
-
-
-class TermForgotten(Replicas):
-    """A node that is cut off from the majority forgets its term."""
-
-    def regroup(self) -> None:
-        super().regroup()
-        for replica in self.all:
-            if replica.group is None and replica.node.running:
-                replica.term = 0
-
-
 ELECTION_BUGS: Final = {
     "same-term": SameTerm,
     "terms-restart": TermsRestart,
@@ -150,7 +129,3 @@ ELECTION_BUGS: Final = {
     "renew-ignored": RenewIgnored,
     "leader-never-ends": NeverEnds,
 }
-"""Found by the workload election."""
-
-STATUS_BUGS: Final = {"two-nodes-lead": TwoNodesLead, "term-forgotten": TermForgotten}
-"""Found in the nodes' statuses, by any workload under partitions."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 from clusters.memory.bugs import BUGS, summary
@@ -19,7 +21,7 @@ from clusters.memory.tasks import MemoryTasks, TaskService
 from clusters.memory.watches import MemoryWatch, Watches
 from harness.errors import ClusterError, UsageError
 from harness.facets import Facet
-from harness.protocols import FacetFactory, Node, NodeStatus
+from harness.protocols import FacetFactory, Node, NodeDigest, NodeStatus
 
 ARGV = ("memory-register",)
 """What the nodes' logs show as the command."""
@@ -56,6 +58,7 @@ class Memory:
     options: ClassVar[Mapping[str, Sequence[str]]] = {"bug": tuple(BUGS)}
     bugs: ClassVar[Mapping[str, str]] = {name: summary(bug) for name, bug in BUGS.items()}
     logs: Sequence[str] = ("server.log",)
+    log_patterns: Mapping[str, str] = MappingProxyType({"panic": "^panic: "})
 
     def __init__(self, version: str = "", options: Mapping[str, Any] | None = None) -> None:
         options = options or {}
@@ -93,6 +96,14 @@ class Memory:
         if not replica.node.running:
             raise ClusterError(f"{node.name} does not answer: its server is {await node.state()}")
         return replica.status()
+
+    async def digest(self, node: Node, at: Any) -> NodeDigest:
+        replica = self._replica(node)
+        if replica.group is None:
+            raise ClusterError(f"{node.name} does not serve")
+        state = [replica.synced, replica.group.revision]
+        data = sorted(f"{key!r}: {value!r}" for key, value in replica.data.items())
+        return NodeDigest(at=state, digest=hashlib.sha256("\n".join(data).encode()).hexdigest()[:16])
 
     def _replica(self, node: Node) -> Replica:
         assert self._replicas is not None, "booted before it is used"

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from memory_runs import config, run_one
 from virtual_runs import run
 
-from clusters.memory.election_bugs import ELECTION_BUGS, STATUS_BUGS
+from clusters.memory.election_bugs import ELECTION_BUGS
+from harness.check import check
 from harness.config import RunConfig
 from harness.history import History
 from harness.verdict import Summary
@@ -31,13 +33,36 @@ def test_each_bug_of_elections_is_found(bug: str, tmp_path: Path) -> None:
     assert any(summary.verdict == "invalid" for summary in found)
 
 
-@pytest.mark.parametrize("bug", STATUS_BUGS)
-def test_each_bug_of_statuses_is_found_by_another_workload(bug: str, tmp_path: Path) -> None:
-    """What nodes say of their leader is checked in every run, such as one of registers."""
+@pytest.mark.parametrize(
+    ("bug", "kind"),
+    [
+        ("two-nodes-lead", "two leaders in one term"),
+        ("term-forgotten", "term went back"),
+        ("skipped-entry", "divergence"),
+    ],
+)
+def test_each_bug_of_nodes_is_found_by_another_workload(bug: str, kind: str, tmp_path: Path) -> None:
+    """What nodes say of their leader and of their data is checked in every run, such as one of registers."""
     more: dict[str, Any] = {"workload": "register", "options": {"bug": bug}, "nemesis": ("partition",), "rate": 50.0}
     found = [election(seed, tmp_path, **more)[0] for seed in range(6)]
-    kinds = {anomaly.kind for summary in found for anomaly in summary.anomalies if anomaly.checker == "single leader"}
-    assert {"two-nodes-lead": "two leaders in one term", "term-forgotten": "term went back"}[bug] in kinds
+    assert kind in {anomaly.kind for summary in found for anomaly in summary.anomalies}
+
+
+def test_a_panic_in_a_log_is_found(tmp_path: Path) -> None:
+    """The logs are looked at after the run, and what was found there is found again in the stored history."""
+    result = run_one(config(time_limit_s=0.3, options={"bug": "panics"}), tmp_path)
+    again, _ = check(result.folder.path, "", None, print)
+    assert {anomaly.kind for anomaly in result.summary.anomalies} == {"panic"}
+    assert again.anomalies == result.summary.anomalies
+    assert "server.log of n" in again.anomalies[0].summary
+
+
+def test_an_election_that_nobody_can_win_is_stuck(tmp_path: Path) -> None:
+    """A leader that is gone for ever without a word is told, with the tries to follow it."""
+    summary, history = election(0, tmp_path, options={"ttl_s": "1", "bug": "leader-never-ends"})
+    stuck = [anomaly for anomaly in summary.anomalies if anomaly.kind == "stuck"]
+    assert stuck
+    assert {history.events[index].f for anomaly in stuck for index in anomaly.witness} == {"campaign"}
 
 
 def test_the_correct_form_is_never_accused(tmp_path: Path) -> None:

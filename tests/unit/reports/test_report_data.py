@@ -19,6 +19,7 @@ from reports.data import build
 from reports.faults import evidence_text, fault_text, nodes_hit
 from reports.lanes import SILENT
 from reports.series import POINTS_MAX, series
+from reports.terms import terms
 from reports.witness import Events
 
 S = 1_000_000_000
@@ -288,3 +289,21 @@ def test_anomaly_without_a_witness() -> None:
     anomalies = tuple(Anomaly(checker="c", kind="k", summary="s", witness=witness) for witness in ((), (7, 8)))
     data = build(None, History([]), Summary(verdict="invalid", anomalies=anomalies), {})
     assert [(item.spans, item.drawing, item.during) for item in data.anomalies] == [((), None, ""), ((), None, "")]
+
+
+def test_terms_and_their_leaders() -> None:
+    """A row for each leader of each term, of the cluster and of elections; a term with two of them is marked."""
+    raw = [
+        op(0, "status:n1", "ok", "status", node="n1", value={"role": "leader", "term": 2, "leader": "n1"}),
+        op(1, "status:n2", "ok", "status", node="n2", value={"role": "leader", "term": 2, "leader": "n2"}),
+        op(2, "status:n3", "ok", "status", node="n3", value={"role": "follower", "term": 2, "leader": "n1"}),
+        op(3, 1, "invoke", "campaign", key="e", value={"id": "c1", "ttl_s": 1}),
+        op(4, 1, "ok", "campaign", key="e", value={"id": "c1", "ttl_s": 1, "term": 7}),
+    ]
+    rows = [(row.election, row.term, row.leader, row.observers, row.twice) for row in terms(History(raw))]
+    assert rows == [
+        ("", 2, "n1", "n1, n3", True),
+        ("", 2, "n2", "n2", True),
+        ("e", 7, "c1", "process 1", False),
+    ]
+    assert terms(History([op(0, "status:n1", "ok", "status", node="n1", value=7)])) == ()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from checkers import Linearizable
+from checkers.liveness import Liveness
 from harness.errors import ContractError, Definite, UsageError
 from harness.generator import Context, Generator, Wait
 from harness.op import Call
@@ -142,8 +143,8 @@ def test_every_workload_is_whole(name: str) -> None:
 
 
 def test_registers_must_be_linearizable() -> None:
-    """The workload asks for the exact check."""
-    assert [type(checker) for checker in RegisterWorkload({}).checkers()] == [Linearizable]
+    """The workload asks for the exact check, and that no key is stuck in the end."""
+    assert [type(checker) for checker in RegisterWorkload({}).checkers()] == [Linearizable, Liveness]
 
 
 def test_an_unknown_workload_is_an_error() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import NamedTuple
@@ -52,3 +53,25 @@ def test_grpc_is_loaded_only_by_who_talks_to_etcd() -> None:
     """Naming the system, as `kingslayer systems` does, does not pay for grpc."""
     code = "import sys, clusters.etcd; sys.exit('grpc' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("panic: runtime error: index out of range", "panic"),
+        ("fatal error: concurrent map writes", "panic"),
+        ('{"level":"panic","ts":"…","caller":"mvcc/kvstore.go:1","msg":"failed to put a key"}', "panic"),
+        ('{"level":"fatal","ts":"…","msg":"failed to purge wal file"}', "fatal error"),
+        ('{"level":"warn","ts":"…","msg":"alarm raised","alarm":"CORRUPT","from":"1"}', "corruption"),
+        ('{"level":"fatal","ts":"…","msg":"discovery failed","error":"bind: address already in use"}', None),
+        ('{"level":"panic","ts":"…","msg":"failed to save","error":"no space left on device"}', None),
+        ('{"level":"info","ts":"…","msg":"starting an etcd server","initial-corrupt-check":false}', None),
+        ('{"level":"warn","ts":"…","msg":"lost TCP streaming connection with remote peer"}', None),
+        ('{"level":"info","ts":"…","msg":"repaired WAL file","path":"0.wal"}', None),
+        ('{"level":"info","ts":"…","msg":"value is {\\"level\\": fatal}"}', None),
+    ],
+)
+def test_lines_that_no_log_of_etcd_may_have(line: str, found: str | None) -> None:
+    """Panics, fatal errors and corruption are found; what faults and full disks explain is not."""
+    names = [name for name, pattern in Etcd.log_patterns.items() if re.search(pattern, line)]
+    assert names == ([] if found is None else [found])
