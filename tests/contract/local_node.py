@@ -13,14 +13,19 @@ from harness.protocols import System
 
 
 class LocalNode:
-    """A node on this host's loopback: a real server process, and as much of the protocol as booting needs."""
+    """A node on this host's loopback: a real server process, and as much of the protocol as booting needs.
+
+    Args:
+        folder: of its own.
+        network: 64 or 128, for a second node of one process.
+    """
 
     name = "n1"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, network: int = 64) -> None:
         self.folder = str(folder)
         # An address of this process alone, so that several of them run at once on a server's usual ports.
-        self.ip = f"127.{64 + os.getpid() // 62_500 % 64}.{os.getpid() // 250 % 250}.{1 + os.getpid() % 250}"
+        self.ip = f"127.{network + os.getpid() // 62_500 % 64}.{os.getpid() // 250 % 250}.{1 + os.getpid() % 250}"
         self.process: subprocess.Popen[bytes] | None = None
 
     async def start(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, log: str = "server.log") -> int:
@@ -45,9 +50,9 @@ class LocalNode:
 
 
 @contextmanager
-def booted(system: System, folder: Path) -> Iterator[LocalNode]:
+def booted(system: System, folder: Path, network: int = 64) -> Iterator[LocalNode]:
     """Run a real server of one node for a while."""
-    local = LocalNode(folder)
+    local = LocalNode(folder, network)
     try:
         asyncio.run(system.boot([local]))  # type: ignore[list-item]
         yield local

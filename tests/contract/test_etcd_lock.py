@@ -6,19 +6,19 @@ import asyncio
 import re
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import at_most_once
 import pytest
 from at_most_once import Subject
+from local_node import LocalNode, booted
 from proxy import Proxy
-from test_etcd_client import LocalNode
 
 from clusters.etcd import Etcd, wire
+from clusters.etcd.facets import CLIENT_PORT
 from clusters.etcd.locks import EtcdLock
-from clusters.etcd.system import CLIENT_PORT
 from harness.errors import Definite, Indefinite
 from harness.facets import Grant
 
@@ -29,23 +29,8 @@ NOBODYS = Grant(key="warm", id={"lease": 1, "key": "warm"}, token=1)
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNode]:
     """A real etcd of one member."""
-    with member(tmp_path_factory.mktemp("etcd")) as local:
+    with booted(Etcd(), tmp_path_factory.mktemp("etcd")) as local:
         yield local
-
-
-@contextmanager
-def member(folder: Path, version: str = "") -> Iterator[LocalNode]:
-    """Run a real etcd of one member, with an address of its own for each version."""
-    local = LocalNode(folder)
-    network, _, host = local.ip.partition(".")[2].partition(".")
-    local.ip = f"127.{int(network) + 64 * bool(version)}.{host}"
-    try:
-        asyncio.run(Etcd(version).boot([local]))  # type: ignore[list-item]
-        yield local
-    finally:
-        if local.process is not None:
-            local.process.kill()
-            local.process.wait()
 
 
 @pytest.fixture
@@ -239,7 +224,7 @@ def test_a_grant_that_had_ended_when_it_was_made_says_so(tmp_path: Path, key: st
             assert (grant.ended, grant.token) == (True, None)
             assert not await two.is_held(grant)
 
-    with member(tmp_path, "3.4.23") as node:
+    with booted(Etcd("3.4.23"), tmp_path, network=128) as node:
         asyncio.run(main(node))
 
 
