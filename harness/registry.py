@@ -14,6 +14,7 @@ from harness.protocols import Backend, System
 SYSTEMS: Final[Mapping[str, str]] = {
     "etcd": "clusters.etcd:Etcd",
     "zookeeper": "clusters.zookeeper:ZooKeeper",
+    "nats": "clusters.nats:Nats",
     "consul": "clusters.consul:Consul",
     "memory": "clusters.memory:Memory",
     "noop": "clusters.noop:Noop",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from clusters.agent import thread_states
 from harness.protocols import System
 
 
@@ -38,6 +40,8 @@ class LocalNode:
     async def signal(self, number: int) -> None:
         if self.process is not None:
             self.process.send_signal(number)
+            while number == signal.SIGSTOP and set(thread_states(self.process.pid)) != {"T"}:
+                await asyncio.sleep(0.001)  # a signal takes its time to reach every thread
 
     async def run(self, argv: Sequence[str], *, timeout_s: float = 10.0) -> tuple[int, str]:
         done = subprocess.run(argv, cwd=self.folder, capture_output=True, text=True, timeout=timeout_s, check=False)

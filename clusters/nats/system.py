@@ -1,0 +1,240 @@
+"""The system NATS: a JetStream cluster with one bucket that every node keeps a replica of."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from clusters.http import get
+from clusters.nats.install import VERSIONS, install
+from clusters.waiting import until
+from harness.errors import ClusterError, InternalError, OpError, UsageError
+from harness.facets import Facet
+from harness.protocols import FacetFactory, Node, NodeStatus
+
+CLIENT_PORT: Final = 4222
+PEER_PORT: Final = 6222
+HTTP_PORT: Final = 8222
+
+LOG: Final = "server.log"
+
+HEALTHY_TIMEOUT_S: Final = 40.0
+ASK_TIMEOUT_S: Final = 0.4
+POLL_S: Final = 0.05
+REPLICAS_MAX: Final = 5
+
+READS: Final = ("leader", "direct")
+
+STREAM: Final = "KV_register"
+BUCKET_SUBJECTS: Final = "$KV.register.>"
+
+_ROLES: Final = {"LEADER": "leader", "FOLLOWER": "follower", "CANDIDATE": "candidate"}
+_DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+class _Group(msgspec.Struct):
+    """A raft group, at one moment (the fields that we use)."""
+
+    state: str
+    leader: str = ""
+    term: int = 0
+    applied: int = 0
+
+
+class _Cluster(msgspec.Struct):
+    leader: str = ""
+
+
+class _Stream(msgspec.Struct):
+    name: str
+    cluster: _Cluster | None = None
+    stream_raft_group: str = ""
+
+
+class _Account(msgspec.Struct):
+    streams: list[_Stream] = msgspec.field(name="stream_detail", default_factory=list)
+
+
+class _JetStream(msgspec.Struct):
+    accounts: list[_Account] = msgspec.field(name="account_details", default_factory=list)
+
+
+def register(node: Node, options: Mapping[str, Any]) -> Facet:
+    """Make the facet "register" on one node.
+
+    Args:
+        options: "reads" is "leader" (the default) or "direct".
+
+    Raises:
+        UsageError: another value of "reads", or nats-py is not installed.
+    """
+    reads = _reads(options)
+    try:
+        from clusters.nats.register import NatsRegister
+    except ImportError as error:
+        raise _missing(error) from error
+    return NatsRegister(f"{node.ip}:{CLIENT_PORT}", reads=reads)
+
+
+def _missing(error: ImportError) -> UsageError:
+    return UsageError(f"the client of NATS cannot be loaded: {error}", "pip install 'kingslayer[nats]'")
+
+
+def _reads(options: Mapping[str, Any]) -> str:
+    reads = options.get("reads", READS[0])
+    if reads not in READS:
+        raise UsageError(f"reads={reads!r}: NATS has no such reads", f"choose one of {', '.join(READS)}")
+    return str(reads)
+
+
+class Nats:
+    """NATS JetStream with one bucket, replicated on every node; every write is synced to disk from 2.10 on.
+
+    Args:
+        version: one of `versions`; "" is the newest.
+        options: of the run; "reads" decides whether the bucket allows direct gets.
+
+    Raises:
+        UsageError: an unknown version, or a wrong option.
+    """
+
+    name: ClassVar[str] = "nats"
+    backends: Sequence[str] = ("docker", "netns")
+    summary: ClassVar[str] = "NATS JetStream: key-value buckets on Raft; reads from the leader or any replica"
+    versions: ClassVar[tuple[str, ...]] = VERSIONS
+    options: ClassVar[Mapping[str, Sequence[str]]] = {"reads": READS}
+    facets: ClassVar[Mapping[str, FacetFactory]] = {"register": register}
+    logs: ClassVar[Sequence[str]] = (LOG,)
+
+    def __init__(self, version: str = "", options: Mapping[str, Any] = {}) -> None:
+        if version and version not in VERSIONS:
+            raise UsageError(f"NATS {version}: not a version that we know", f"choose one of {', '.join(VERSIONS)}")
+        self.version = version or VERSIONS[-1]
+        self._direct = _reads(options) == "direct"
+        self._argv: dict[str, list[str]] = {}
+        self._names: dict[str, str] = {}
+
+    async def install(self) -> Sequence[Path]:
+        """See System; like etcd's, it leaves no thread behind."""
+        return (install(self.version).parent,)
+
+    async def boot(self, nodes: Sequence[Node]) -> None:
+        """See System. The servers look for each other, so all start at once; then the bucket is made."""
+        binary = str(install(self.version))
+        await asyncio.gather(*(self._configure(node, nodes) for node in nodes))
+        self._argv = {node.name: [binary, "-c", f"{node.folder}/nats.conf"] for node in nodes}
+        self._names = {_peer_id(node.name): node.name for node in nodes}
+        await asyncio.gather(*(self.start(node) for node in nodes))
+        await self._wait(nodes, "start")
+        await self._make_bucket(nodes)
+        await self._wait(nodes, "get healthy")
+
+    async def start(self, node: Node) -> None:
+        """See System."""
+        if node.name not in self._argv:
+            raise InternalError(f"{node.name}: started before the cluster was booted")
+        await node.start(self._argv[node.name], log=LOG)
+
+    async def ready(self, node: Node) -> bool:
+        """Say whether the server calls itself healthy: it has the cluster's state, and the stream is caught up."""
+        try:
+            await get(node.ip, HTTP_PORT, "/healthz", timeout_s=ASK_TIMEOUT_S)
+        except OSError:
+            return False
+        return True
+
+    async def status(self, node: Node) -> NodeStatus:
+        """Ask the stream's raft for its role, term, leader and applied index, which it reads under one lock.
+
+        Versions without this question tell the leader only, and no term.
+
+        Raises:
+            OSError: it does not answer in time, or has no replica of the stream yet.
+        """
+        if not self._has_raft_status():
+            return await self._status_without_term(node)
+        reply = await get(node.ip, HTTP_PORT, "/raftz?acc=$G", timeout_s=ASK_TIMEOUT_S)
+        accounts = msgspec.json.decode(reply, type=dict[str, dict[str, _Group]])
+        groups = [group for account in accounts.values() for name, group in account.items() if name.startswith("S-")]
+        if len(groups) != 1:
+            raise OSError(f"{node.name}: {len(groups)} streams")
+        group = groups[0]
+        role = _ROLES.get(group.state, "candidate")
+        return NodeStatus(role, group.term, self._names.get(group.leader), group.applied)
+
+    async def _status_without_term(self, node: Node) -> NodeStatus:
+        reply = await get(node.ip, HTTP_PORT, "/jsz?streams=true&raft=true", timeout_s=ASK_TIMEOUT_S)
+        details = msgspec.json.decode(reply, type=_JetStream)
+        streams = [stream for account in details.accounts for stream in account.streams if stream.name == STREAM]
+        if not streams:
+            raise OSError(f"{node.name}: has no replica of the stream yet")
+        leader = streams[0].cluster.leader if streams[0].cluster else node.name
+        return NodeStatus("leader" if leader == node.name else "follower", None, leader or None)
+
+    def _has_raft_status(self) -> bool:
+        return tuple(map(int, self.version.split("."))) >= (2, 10, 20)
+
+    async def _configure(self, node: Node, nodes: Sequence[Node]) -> None:
+        """Write a server's configuration."""
+        routes = ", ".join(f"nats-route://{peer.ip}:{PEER_PORT}" for peer in nodes)
+        # Before 2.10 it syncs in the background only: what a kill of the process leaves is in the page cache.
+        sync = "sync_interval: always" if self.version != "2.9.10" else ""
+        lines = [
+            f"server_name: {node.name}",
+            f"listen: {node.ip}:{CLIENT_PORT}",
+            f"http: {node.ip}:{HTTP_PORT}",
+            f"jetstream {{ store_dir: {node.folder}/data, max_mem: 64MB, max_file: 1GB, {sync} }}",
+        ]
+        if len(nodes) > 1:
+            lines.append(f"cluster {{ name: kingslayer, listen: {node.ip}:{PEER_PORT}, routes: [{routes}] }}")
+        script = 'printf %s "$1" > "$2/nats.conf"'
+        code, output = await node.run(["sh", "-c", script, "sh", "\n".join([*lines, ""]), node.folder])
+        if code:
+            raise InternalError(f"{node.name}: its configuration cannot be written: {output.strip()}")
+
+    async def _wait(self, nodes: Sequence[Node], what: str) -> None:
+        server = f"NATS {self.version}"
+        await asyncio.gather(
+            *(until(node, self.ready, server=server, what=what, timeout_s=HEALTHY_TIMEOUT_S, log=LOG) for node in nodes)
+        )
+
+    async def _make_bucket(self, nodes: Sequence[Node]) -> None:
+        """Make the bucket, and wait until it takes a message: there is a leader then."""
+        try:
+            from clusters.nats.connection import Connection
+        except ImportError as error:
+            raise _missing(error) from error
+        stream = {
+            "name": STREAM, "subjects": [BUCKET_SUBJECTS], "max_msgs_per_subject": 1, "discard": "new",
+            "storage": "file", "num_replicas": min(len(nodes), REPLICAS_MAX), "retention": "limits",
+            "allow_direct": self._direct, "allow_rollup_hdrs": True, "deny_delete": True, "max_consumers": -1,
+            "max_msgs": -1, "max_bytes": -1, "max_age": 0, "duplicate_window": 120_000_000_000,
+        }  # fmt: skip
+        connection = Connection(f"{nodes[0].ip}:{CLIENT_PORT}")
+        last = "it does not answer"
+        try:
+            async with asyncio.timeout(HEALTHY_TIMEOUT_S):
+                while True:
+                    try:
+                        async with asyncio.timeout(2):
+                            await connection.call(f"$JS.API.STREAM.CREATE.{STREAM}", stream)
+                            await connection.publish(BUCKET_SUBJECTS.replace(">", "boot"), b"null")
+                        return
+                    except (OpError, TimeoutError) as error:
+                        last = str(error) or last
+                        await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            what = f"NATS {self.version}: no bucket within {HEALTHY_TIMEOUT_S:g} s: {last}"
+            raise ClusterError(what, "see the servers' logs") from None
+        finally:
+            await connection.close()
+
+
+def _peer_id(name: str) -> str:
+    """Return what NATS makes of a server's name to tell peers of its raft apart."""
+    return "".join(_DIGITS[byte % len(_DIGITS)] for byte in hashlib.sha256(name.encode()).digest()[:8])
