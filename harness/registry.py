@@ -15,6 +15,8 @@ SYSTEMS: Final[Mapping[str, str]] = {
     "etcd": "clusters.etcd:Etcd",
     "zookeeper": "clusters.zookeeper:ZooKeeper",
     "nats": "clusters.nats:Nats",
+    "redis": "clusters.redis:Redis",
+    "redlock": "clusters.redlock:Redlock",
     "consul": "clusters.consul:Consul",
     "memory": "clusters.memory:Memory",
     "noop": "clusters.noop:Noop",

@@ -13,8 +13,8 @@ NOT_FOUND: Final = 10037
 WRONG_LAST_SEQUENCE: Final = 10071
 
 DEFINITE: Final[Mapping[int, str]] = {
-    WRONG_LAST_SEQUENCE: "another revision is the last one: the leader refuses before it proposes; an older version that "
-    "refuses while it applies does so on every replica",
+    WRONG_LAST_SEQUENCE: "another revision is the last one: the leader refuses before it proposes; an older "
+    "version that refuses while it applies does so on every replica",
     10164: "a message of this key is on its way: the leader refuses before it proposes",
     10054: "the message is larger than the stream takes",
 }

@@ -48,6 +48,7 @@ SUBJECTS: Final = (
     Subject("zookeeper:3.9.3"),
     Subject("zookeeper:3.9.6"),
     Subject("consul"),
+    Subject("redis"),
     Subject("nats:2.9.10", elects=False),
     Subject("nats:2.10.27", elects=False),
     Subject("nats:2.15.1", elects=False),
@@ -186,7 +187,8 @@ class Whole(NamedTuple):
 WHOLE: Final = (
     Whole("zookeeper:3.9.6", "docker", ("--nodes", "3", "--nemesis", "partition,kill")),
     Whole("zookeeper:3.9.6", "netns", ("--nodes", "3", "--nemesis", "partition", "--reads", "plain"), ("invalid",)),
-    Whole("nats", "docker", ("--nodes", "5", "--nemesis", "kill", "--time-limit", "5")),
+    Whole("nats", "netns", ("--nodes", "3", "--nemesis", "kill", "--time-limit", "10", "--interval", "8")),
+    Whole("redis", "docker", ("--nodes", "5", "--nemesis", "partition,kill"), ("valid", "invalid")),
     Whole("consul", "netns", ("--nodes", "5", "--nemesis", "partition,kill")),
 )
 
