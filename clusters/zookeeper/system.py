@@ -48,10 +48,36 @@ def register(node: Node, options: Mapping[str, Any]) -> Facet:
     """
     reads = _reads(options)
     try:
-        from clusters.zookeeper.client import ZooKeeperRegister
+        from clusters.zookeeper.register import ZooKeeperRegister
     except ImportError as error:
         raise _missing(error) from error
     return ZooKeeperRegister(f"{node.ip}:{CLIENT_PORT}", reads=reads)
+
+
+def lock(node: Node, options: Mapping[str, Any]) -> Facet:
+    """Make the facet "lock" on one node.
+
+    Raises:
+        UsageError: kazoo is not installed.
+    """
+    try:
+        from clusters.zookeeper.lock import ZooKeeperLock
+    except ImportError as error:
+        raise _missing(error) from error
+    return ZooKeeperLock(f"{node.ip}:{CLIENT_PORT}")
+
+
+def election(node: Node, options: Mapping[str, Any]) -> Facet:
+    """Make the facet "election" on one node.
+
+    Raises:
+        UsageError: kazoo is not installed.
+    """
+    try:
+        from clusters.zookeeper.lock import ZooKeeperElection
+    except ImportError as error:
+        raise _missing(error) from error
+    return ZooKeeperElection(f"{node.ip}:{CLIENT_PORT}")
 
 
 def _missing(error: ImportError) -> UsageError:
@@ -81,7 +107,7 @@ class ZooKeeper:
     summary: ClassVar[str] = "ZooKeeper: tree of nodes on Zab; linearizable writes, reads by choice"
     versions: ClassVar[tuple[str, ...]] = VERSIONS
     options: ClassVar[Mapping[str, Sequence[str]]] = {"reads": READS}
-    facets: ClassVar[Mapping[str, FacetFactory]] = {"register": register}
+    facets: ClassVar[Mapping[str, FacetFactory]] = {"register": register, "lock": lock, "election": election}
     logs: ClassVar[Sequence[str]] = (LOG,)
 
     def __init__(self, version: str = "", options: Mapping[str, Any] = {}) -> None:

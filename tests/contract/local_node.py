@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from clusters.agent import thread_states
+from clusters.agent.processes import thread_states
 from harness.protocols import System
 
 

@@ -16,8 +16,9 @@ from local_node import LocalNode, booted
 from proxy import Proxy
 
 from clusters.zookeeper import ZooKeeper
-from clusters.zookeeper.client import ZooKeeperRegister, path_of
 from clusters.zookeeper.connection import Connection
+from clusters.zookeeper.node_client import path_of
+from clusters.zookeeper.register import ZooKeeperRegister
 from clusters.zookeeper.system import CLIENT_PORT, READS
 from harness.errors import Definite, Indefinite
 from harness.facets import Register

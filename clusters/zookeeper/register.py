@@ -6,35 +6,20 @@ versioned set an honest cas. None is kept as JSON's null, and is what a key with
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
-from urllib.parse import quote
 
-import msgspec
 from kazoo.protocol.serialization import CheckVersion, Create, GetData, SetData, Sync, Transaction
 from kazoo.security import OPEN_ACL_UNSAFE
 
-from clusters.zookeeper.connection import Connection, Refused
+from clusters.zookeeper.connection import Refused
+from clusters.zookeeper.node_client import BARRIER, OnNode, decode, encode, path_of
 from clusters.zookeeper.outcomes import NO_NODE, NODE_EXISTS
 from harness.errors import Definite, OpError
 
-SESSION_S: Final = 10.0
 WRITE_TRIES_MAX: Final = 3
 
-# Values are compared as bytes, so one JSON value must have one encoding.
-_encode = msgspec.json.Encoder(order="deterministic").encode
-_decode = msgspec.json.decode
 
-_BARRIER: Final = Transaction([CheckVersion("/", -1)])
-"""A transaction without any effect, which a majority must agree to all the same."""
-
-
-def path_of(key: Any) -> str:
-    """Return the path of the node that stands for a key: any JSON."""
-    return "/" + quote(_encode(key), safe="")
-
-
-class ZooKeeperRegister:
+class ZooKeeperRegister(OnNode):
     """Facet "register" on one ZooKeeper.
 
     A read is one of three:
@@ -51,57 +36,23 @@ class ZooKeeperRegister:
     """
 
     def __init__(self, address: str, *, reads: str = "quorum") -> None:
-        self._address = address
+        super().__init__(address)
         self._reads = reads
-        self._connection = Connection()
-
-    async def open(self) -> None:
-        """Begin a session.
-
-        Raises:
-            OSError: no session in time.
-        """
-        self._connection = Connection()
-        await self._connection.open(self._address, SESSION_S)
-
-    async def close(self) -> None:
-        """Drop the connection; what is under way is cut off."""
-        self._connection.abort()
-
-    async def _connected(self) -> Connection:
-        """Return the connection; make a new one where it was lost, before anything is sent."""
-        if self._connection.lost:
-            try:
-                await self.open()
-            except OSError as error:
-                raise Definite(f"no connection: {error}") from None
-        return self._connection
 
     async def read(self, key: Any) -> Any:
         """Return the value; an error is definite, since a read has no effect."""
-        connection = await self._connected()
         path = path_of(key)
-        before = {"quorum": [_BARRIER], "sync": [Sync(path)], "plain": []}[self._reads]
-        replies = await asyncio.gather(
-            *[connection.send(request) for request in [*before, GetData(path, None)]], return_exceptions=True
-        )
-        for reply in replies[:-1]:
-            if isinstance(reply, BaseException) or reply not in ([True], path):
-                raise Definite(f"before the read: {reply}")
-        found = replies[-1]
-        if isinstance(found, Refused) and found.code == NO_NODE:
-            return None
-        if isinstance(found, BaseException):
-            raise Definite(str(found))
-        return _decode(found[0])
+        before = {"quorum": [BARRIER], "sync": [Sync(path)], "plain": []}[self._reads]
+        found = await self.get(path, *before)
+        return None if found is None else decode(found[0])
 
     async def write(self, key: Any, value: Any) -> None:
         """Set the value: a set of the key's node, or where there is none, its creation.
 
         A refusal changes nothing, so at most one of these requests has an effect.
         """
-        connection = await self._connected()
-        path, data = path_of(key), _encode(value)
+        connection = await self.connected()
+        path, data = path_of(key), encode(value)
         for _ in range(WRITE_TRIES_MAX):
             try:
                 await connection.call(SetData(path, data, -1))
@@ -124,8 +75,8 @@ class ZooKeeperRegister:
         Where the read gave another value it may have been a stale one. That it was not is confirmed by a transaction
         that checks its version, and only then the value counts as observed.
         """
-        connection = await self._connected()
-        path, after = path_of(key), _encode(new)
+        connection = await self.connected()
+        path, after = path_of(key), encode(new)
         try:
             data, stat = await connection.call(GetData(path, None))
         except Refused as refused:
@@ -135,7 +86,7 @@ class ZooKeeperRegister:
             return
         except OpError as error:
             raise Definite(f"only a read was sent: {error.error}") from None
-        if data == _encode(old):
+        if data == encode(old):
             await connection.call(SetData(path, after, stat.version))
             return
         try:
@@ -143,5 +94,5 @@ class ZooKeeperRegister:
         except (OpError, ValueError):
             confirmed = False
         if confirmed is True:
-            raise Definite("the value differs", observed=_decode(data))
+            raise Definite("the value differs", observed=decode(data))
         raise Definite("the value differs, or did")
