@@ -11,11 +11,13 @@ from typing import Final
 
 NOT_FOUND: Final = 10037
 WRONG_LAST_SEQUENCE: Final = 10071
+IN_FLIGHT: Final = 10164
+WRONG_LAST_SEQUENCES: Final = frozenset((WRONG_LAST_SEQUENCE, IN_FLIGHT))
 
 DEFINITE: Final[Mapping[int, str]] = {
     WRONG_LAST_SEQUENCE: "another revision is the last one: the leader refuses before it proposes; an older "
     "version that refuses while it applies does so on every replica",
-    10164: "a message of this key is on its way: the leader refuses before it proposes",
+    IN_FLIGHT: "a message of this key is on its way: the leader refuses before it proposes",
     10054: "the message is larger than the stream takes",
 }
 """Code of the error → why the message is not stored, and never will be."""

@@ -12,20 +12,12 @@ from typing import Any, Final
 
 import msgspec
 
+from clusters.nats.bucket import STREAM, encode, subject_of
 from clusters.nats.connection import Answered, Connection
 from clusters.nats.outcomes import NOT_FOUND
 from harness.errors import Definite, OpError
 
-BUCKET: Final = "register"
-STREAM: Final = f"KV_{BUCKET}"
 EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
-
-_encode: Final = msgspec.json.Encoder(order="deterministic").encode
-
-
-def subject_of(key: Any) -> str:
-    """Return the subject of a key: any JSON, in letters that a bucket takes."""
-    return f"$KV.{BUCKET}.{base64.urlsafe_b64encode(_encode(key)).decode()}"
 
 
 class NatsRegister:
@@ -56,13 +48,13 @@ class NatsRegister:
     async def read(self, key: Any) -> Any:
         """Return the value; an error is definite, since a read has no effect."""
         try:
-            return (await self._read(subject_of(key)))[0]
+            return (await self._read(subject_of("register", key)))[0]
         except OpError as error:
             raise Definite(error.error) from None
 
     async def write(self, key: Any, value: Any) -> None:
         """Set the value."""
-        await self._connection.publish(subject_of(key), _encode(value))
+        await self._connection.publish(subject_of("register", key), encode(value))
 
     async def cas(self, key: Any, old: Any, new: Any) -> None:
         """Set `new` where the value is `old`, by the revision of a read.
@@ -70,14 +62,14 @@ class NatsRegister:
         JetStream stores it only after the revision that was read, whose value is `old`: one step. No read of JetStream
         is linearizable by promise, so a read that gave another value observed nothing.
         """
-        subject = subject_of(key)
+        subject = subject_of("register", key)
         try:
             value, revision = await self._read(subject)
         except OpError as error:
             raise Definite(f"only a read was sent: {error.error}") from None
-        if _encode(value) != _encode(old):
+        if encode(value) != encode(old):
             raise Definite("the value differs, or did")
-        await self._connection.publish(subject, _encode(new), {EXPECTED: str(revision)})
+        await self._connection.publish(subject, encode(new), {EXPECTED: str(revision)})
 
     async def _read(self, subject: str) -> tuple[Any, int]:
         """Return a key's value and revision."""
@@ -89,11 +81,17 @@ class NatsRegister:
             if "Nats-Sequence" not in headers:
                 raise Definite(f"no value: {headers.get('Status')} {headers.get('Description')}")
             return msgspec.json.decode(message.data), int(headers["Nats-Sequence"])
-        try:
-            answer = await self._connection.call(f"$JS.API.STREAM.MSG.GET.{STREAM}", {"last_by_subj": subject})
-        except Answered as error:
-            if error.code != NOT_FOUND:
-                raise
-            return None, 0
-        found = answer["message"]
-        return msgspec.json.decode(base64.b64decode(found["data"])), int(found["seq"])
+        data, revision = await last_message(self._connection, subject)
+        return None if data is None else msgspec.json.decode(data), revision
+
+
+async def last_message(connection: Connection, subject: str) -> tuple[bytes | None, int]:
+    """Ask the stream's leader for the last message of a subject; return its data and revision, or None and 0."""
+    try:
+        answer = await connection.call(f"$JS.API.STREAM.MSG.GET.{STREAM}", {"last_by_subj": subject})
+    except Answered as error:
+        if error.code != NOT_FOUND:
+            raise
+        return None, 0
+    found = answer["message"]
+    return base64.b64decode(found.get("data", "")), int(found["seq"])

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from clusters.http import get
+from clusters.nats.bucket import STREAM, SUBJECTS
 from clusters.nats.install import VERSIONS, install
 from clusters.waiting import until
 from harness.errors import ClusterError, InternalError, OpError, UsageError
@@ -30,8 +31,6 @@ REPLICAS_MAX: Final = 5
 
 READS: Final = ("leader", "direct")
 
-STREAM: Final = "KV_register"
-BUCKET_SUBJECTS: Final = "$KV.register.>"
 
 _ROLES: Final = {"LEADER": "leader", "FOLLOWER": "follower", "CANDIDATE": "candidate"}
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -53,7 +52,6 @@ class _Cluster(msgspec.Struct):
 class _Stream(msgspec.Struct):
     name: str
     cluster: _Cluster | None = None
-    stream_raft_group: str = ""
 
 
 class _Account(msgspec.Struct):
@@ -79,6 +77,19 @@ def register(node: Node, options: Mapping[str, Any]) -> Facet:
     except ImportError as error:
         raise _missing(error) from error
     return NatsRegister(f"{node.ip}:{CLIENT_PORT}", reads=reads)
+
+
+def lock(node: Node, options: Mapping[str, Any]) -> Facet:
+    """Make the facet "lock" on one node.
+
+    Raises:
+        UsageError: nats-py is not installed.
+    """
+    try:
+        from clusters.nats.lock import NatsLock
+    except ImportError as error:
+        raise _missing(error) from error
+    return NatsLock(f"{node.ip}:{CLIENT_PORT}")
 
 
 def _missing(error: ImportError) -> UsageError:
@@ -108,13 +119,14 @@ class Nats:
     summary: ClassVar[str] = "NATS JetStream: key-value buckets on Raft; reads from the leader or any replica"
     versions: ClassVar[tuple[str, ...]] = VERSIONS
     options: ClassVar[Mapping[str, Sequence[str]]] = {"reads": READS}
-    facets: ClassVar[Mapping[str, FacetFactory]] = {"register": register}
     logs: ClassVar[Sequence[str]] = (LOG,)
 
     def __init__(self, version: str = "", options: Mapping[str, Any] = {}) -> None:
         if version and version not in VERSIONS:
             raise UsageError(f"NATS {version}: not a version that we know", f"choose one of {', '.join(VERSIONS)}")
         self.version = version or VERSIONS[-1]
+        self._locks = self._is_at_least(2, 11)
+        self.facets: Mapping[str, FacetFactory] = {"register": register} | ({"lock": lock} if self._locks else {})
         self._direct = _reads(options) == "direct"
         self._argv: dict[str, list[str]] = {}
         self._names: dict[str, str] = {}
@@ -156,7 +168,7 @@ class Nats:
         Raises:
             OSError: it does not answer in time, or has no replica of the stream yet.
         """
-        if not self._has_raft_status():
+        if not self._is_at_least(2, 10, 20):
             return await self._status_without_term(node)
         reply = await get(node.ip, HTTP_PORT, "/raftz?acc=$G", timeout_s=ASK_TIMEOUT_S)
         accounts = msgspec.json.decode(reply, type=dict[str, dict[str, _Group]])
@@ -176,8 +188,8 @@ class Nats:
         leader = streams[0].cluster.leader if streams[0].cluster else node.name
         return NodeStatus("leader" if leader == node.name else "follower", None, leader or None)
 
-    def _has_raft_status(self) -> bool:
-        return tuple(map(int, self.version.split("."))) >= (2, 10, 20)
+    def _is_at_least(self, *numbers: int) -> bool:
+        return tuple(map(int, self.version.split("."))) >= numbers
 
     async def _configure(self, node: Node, nodes: Sequence[Node]) -> None:
         """Write a server's configuration."""
@@ -209,12 +221,14 @@ class Nats:
             from clusters.nats.connection import Connection
         except ImportError as error:
             raise _missing(error) from error
-        stream = {
-            "name": STREAM, "subjects": [BUCKET_SUBJECTS], "max_msgs_per_subject": 1, "discard": "new",
+        stream: dict[str, Any] = {
+            "name": STREAM, "subjects": [SUBJECTS], "max_msgs_per_subject": 1, "discard": "new",
             "storage": "file", "num_replicas": min(len(nodes), REPLICAS_MAX), "retention": "limits",
             "allow_direct": self._direct, "allow_rollup_hdrs": True, "deny_delete": True, "max_consumers": -1,
             "max_msgs": -1, "max_bytes": -1, "max_age": 0, "duplicate_window": 120_000_000_000,
         }  # fmt: skip
+        if self._locks:
+            stream["allow_msg_ttl"] = True
         connection = Connection(f"{nodes[0].ip}:{CLIENT_PORT}")
         last = "it does not answer"
         try:
@@ -223,7 +237,7 @@ class Nats:
                     try:
                         async with asyncio.timeout(2):
                             await connection.call(f"$JS.API.STREAM.CREATE.{STREAM}", stream)
-                            await connection.publish(BUCKET_SUBJECTS.replace(">", "boot"), b"null")
+                            await connection.publish(SUBJECTS.replace(">", "boot"), b"null")
                         return
                     except (OpError, TimeoutError) as error:
                         last = str(error) or last

@@ -15,9 +15,10 @@ from local_node import LocalNode, booted
 from proxy import Proxy
 
 from clusters.nats import Nats
+from clusters.nats.bucket import STREAM, subject_of
 from clusters.nats.connection import Connection
-from clusters.nats.register import NatsRegister, subject_of
-from clusters.nats.system import CLIENT_PORT, READS, STREAM
+from clusters.nats.register import NatsRegister
+from clusters.nats.system import CLIENT_PORT, READS
 from harness.errors import Definite, Indefinite
 from harness.facets import Register
 
@@ -48,15 +49,15 @@ async def arrivals(node: LocalNode, key: str) -> int:
     """Return JetStream's own count of the messages of a key's subject."""
     connection = Connection(f"{node.ip}:{CLIENT_PORT}")
     try:
-        state = await connection.call(f"$JS.API.STREAM.INFO.{STREAM}", {"subjects_filter": subject_of(key)})
-        return int((state["state"].get("subjects") or {}).get(subject_of(key), 0))
+        state = await connection.call(f"$JS.API.STREAM.INFO.{STREAM}", {"subjects_filter": subject_of("register", key)})
+        return int((state["state"].get("subjects") or {}).get(subject_of("register", key), 0))
     finally:
         await connection.close()
 
 
 @asynccontextmanager
 async def opened(node: LocalNode, **options: Any) -> AsyncIterator[Any]:
-    register = Nats.facets["register"](node, options)  # type: ignore[arg-type]
+    register: Any = Nats().facets["register"](node, options)  # type: ignore[arg-type]
     await register.open()
     try:
         yield register
@@ -235,3 +236,36 @@ def test_close_in_the_middle_of_an_invoke_ends_it(node: LocalNode, key: str) -> 
                 await asyncio.wait_for(pending, 5)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("turn", ["released", "expired"])
+def test_a_lock_is_exclusive_and_its_tokens_grow(node: LocalNode, key: str, turn: str) -> None:
+    """Held by one until it is released or its time is over; the next grant's token is greater than all before."""
+
+    async def main() -> None:
+        make: Any = Nats().facets["lock"]
+        first, second = make(node, {}), make(node, {})
+        await asyncio.gather(first.open(), second.open())
+        ttl_s = 5.0 if turn == "released" else 1.0
+        grant = await first.try_acquire(key, ttl_s)
+        with pytest.raises(Definite):
+            await second.try_acquire(key, ttl_s)
+        assert await first.extend(grant, ttl_s)
+        assert await second.is_held(grant)
+        waiting = asyncio.create_task(second.acquire(key, ttl_s))
+        if turn == "released":
+            assert await first.release(grant)
+        after = await asyncio.wait_for(waiting, 10)
+        assert after.token > grant.token
+        assert not await first.is_held(grant)
+        assert not await first.extend(grant, ttl_s)
+        assert not await first.release(grant)
+        await asyncio.gather(first.close(), second.close())
+
+    asyncio.run(main())
+
+
+def test_a_version_without_times_to_live_has_no_lock() -> None:
+    """A lock that never ends by itself would be none."""
+    assert "lock" in Nats("2.15.1").facets
+    assert not any("lock" in Nats(version).facets for version in ("2.9.10", "2.10.27"))

@@ -62,7 +62,7 @@ def test_the_streams_raft_tells_all_at_one_moment(monkeypatch: pytest.MonkeyPatc
 
 def test_an_older_version_tells_the_leader_and_no_term(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it does not say is not made up."""
-    reply = {"account_details": [{"stream_detail": [{"name": "KV_register", "cluster": {"leader": "n1"}}]}]}
+    reply = {"account_details": [{"stream_detail": [{"name": "KV_kingslayer", "cluster": {"leader": "n1"}}]}]}
     assert status(monkeypatch, "2.9.10", reply) == NodeStatus("leader", None, "n1")
     reply["account_details"][0]["stream_detail"][0]["cluster"] = {}
     assert status(monkeypatch, "2.9.10", reply) == NodeStatus("follower", None, None)
