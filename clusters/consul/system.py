@@ -169,6 +169,7 @@ class Consul:
                     term=term,
                     leader=self._names.get(stats.consul.leader_addr),
                     revision=int(stats.raft.applied_index),
+                    atomic=True,
                 )
         raise OSError(f"{node.name}: its term changes all the time")
 

@@ -162,7 +162,8 @@ class ZooKeeper:
             if after == epoch:
                 mode = _mode(reply)
                 role = "candidate" if mode is None else _ROLES[mode]
-                return NodeStatus(role, epoch, node.name if role == "leader" else None, _last_transaction(reply))
+                leader = node.name if role == "leader" else None
+                return NodeStatus(role, epoch, leader, _last_transaction(reply), atomic=True)
             epoch = after
         raise OSError(f"{node.name}: its epoch changes all the time")
 

@@ -52,10 +52,10 @@ def test_a_role_is_never_paired_with_another_term(monkeypatch: pytest.MonkeyPatc
     consul._names = {"10.0.0.2:8300": "n2"}
     follower = said("Follower", 3, "10.0.0.2:8300")
     answering(monkeypatch, said("Leader", 3), follower, follower, said("Leader", 4), said("Candidate", 4))
-    expected = NodeStatus("follower", 3, "n2", 9)
+    expected = NodeStatus("follower", 3, "n2", 9, atomic=True)
     assert asyncio.run(consul.status(Node())) == expected  # type: ignore[arg-type]
     assert asyncio.run(consul.status(Node())) == expected  # type: ignore[arg-type]
-    assert asyncio.run(consul.status(Node())) == NodeStatus("candidate", 4, None, 9)  # type: ignore[arg-type]
+    assert asyncio.run(consul.status(Node())) == NodeStatus("candidate", 4, None, 9, atomic=True)  # type: ignore[arg-type]
 
 
 def test_a_term_that_changes_all_the_time_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:

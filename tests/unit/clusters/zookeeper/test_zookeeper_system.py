@@ -68,18 +68,20 @@ def test_a_server_that_serves_tells_its_role(
     monkeypatch: pytest.MonkeyPatch, mode: str, role: str, leader: str | None
 ) -> None:
     """The term is the epoch on its disk, not that of its last transaction, which may be an older one."""
-    assert status(monkeypatch, Node("3\n"), SERVING.format(mode)) == NodeStatus(role, 3, leader, 0x200000005)
+    assert status(monkeypatch, Node("3\n"), SERVING.format(mode)) == NodeStatus(
+        role, 3, leader, 0x200000005, atomic=True
+    )
 
 
 def test_a_server_that_looks_for_a_leader_is_a_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
     """It serves nobody, and knows of no leader."""
-    assert status(monkeypatch, Node("3"), LOOKING) == NodeStatus("candidate", 3)
+    assert status(monkeypatch, Node("3"), LOOKING) == NodeStatus("candidate", 3, atomic=True)
 
 
 def test_a_role_is_never_paired_with_another_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the epoch changes around the answer, the server is asked again."""
     replies = SERVING.format("leader"), SERVING.format("follower")
-    assert status(monkeypatch, Node("3", "4"), *replies) == NodeStatus("follower", 4, None, 0x200000005)
+    assert status(monkeypatch, Node("3", "4"), *replies) == NodeStatus("follower", 4, None, 0x200000005, atomic=True)
     with pytest.raises(OSError, match="changes all the time"):
         status(monkeypatch, Node(*map(str, range(9))), SERVING.format("leader"))
 
