@@ -23,7 +23,7 @@ ENDS: Final = ("complete", "fail", "offer", "steal")
 T = TypeVar("T")
 
 
-class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
+class Asked(msgspec.Struct, frozen=True, gc=False):
     """The value of an invocation that is no submit and no status.
 
     Attributes:
@@ -43,8 +43,7 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
+class Act(msgspec.Struct, frozen=True, gc=False):
     """One operation.
 
     Attributes:

@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from checkers.claims import Claims
+from checkers.liveness import Liveness
 from harness.errors import ContractError, UsageError
 from harness.facets import Claim, Task, Tasks
 from harness.generator import Context, Generator, Source, Wait, on_keys, once, phases, repeat, until_ok
@@ -27,6 +28,10 @@ from workloads.workload import FacetClient
 SECOND_NS: Final = 1_000_000_000
 TIMEOUT_S: Final = 1.0
 POLL_NS: Final = 50_000_000
+STUCK_S: Final = 10.0
+STUCK_TIMEOUTS: Final = 5.0
+"""A task that is left cannot be claimed in the end, for so long and for so many timeouts: then it is stuck."""
+
 BACKLOG: Final = 2
 """Tasks that are not known to be done, for each client, above which no more are submitted."""
 
@@ -272,8 +277,8 @@ class TaskClaimWorkload:
         )
 
     def checkers(self) -> Sequence[Checker]:
-        """Return the checker of claims."""
-        return (Claims(),)
+        """Return the promises of tasks, and that every task which is left can be claimed in the end."""
+        return (Claims(), Liveness(("claim",), max(STUCK_S, STUCK_TIMEOUTS * self._timeout_s)))
 
 
 def _seconds(value: Any) -> float:

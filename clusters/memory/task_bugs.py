@@ -28,6 +28,13 @@ class EagerTimeouts(TaskService):
         return claim
 
 
+class EndlessClaims(TaskService):
+    """A claim never ends by itself: what a worker had claimed when it died is never done."""
+
+    def stands(self, record: Record) -> bool:
+        return record.state == "claimed"
+
+
 class DoubleClaims(TaskService):
     """Now and then a task is claimed although another worker holds it."""
 
@@ -159,6 +166,7 @@ class OldStatus(TaskService):
 
 TASK_BUGS: Final = {
     "eager-timeouts": EagerTimeouts,
+    "endless-claims": EndlessClaims,
     "double-claims": DoubleClaims,
     "reused-epochs": ReusedEpochs,
     "stale-completions": StaleCompletions,
