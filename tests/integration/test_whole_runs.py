@@ -18,7 +18,7 @@ import pytest
 from waiting import until_now
 
 from clusters import engine
-from harness.op import NEMESIS
+from harness.op import DIGEST, NEMESIS
 from harness.store import RunFolder
 
 COMMAND = Path(sys.executable).with_name("kingslayer")
@@ -138,6 +138,18 @@ def test_tasks_on_etcd_are_claimed_by_one_and_all_done(tmp_path: Path) -> None:
     assert max(claimed.values()) >= 2
     last = {op.key: op.value["state"] for op in oks if op.f == "status" and op.value is not None}
     assert {last[op.key] for op in oks if op.f == "submit"} == {"completed", "failed"}
+
+
+@pytest.mark.netns
+def test_the_elections_of_etcd_keep_their_promise(tmp_path: Path) -> None:
+    """Under faults nobody is accused, and in the end the nodes' data is compared and found the same."""
+    words = ("--workload", "election", "--nodes", "3", "--backend", "netns", "--time-limit", "6", "--json")
+    done = kingslayer(tmp_path, *ETCD, *words)
+    summary = json.loads(done.stdout)
+    assert (summary["verdict"], summary["anomalies"]) == ("valid", [])
+    digests = [op.value for op in latest(tmp_path).history().events if op.f == DIGEST and op.value]
+    assert len(digests) >= 3
+    assert digests[-1] == digests[-2] == digests[-3]
 
 
 def test_the_positive_control_is_invalid(tmp_path: Path, backend_name: str) -> None:
