@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from checkers import checker_for
+from checkers.liveness import Liveness
 from harness.errors import ContractError, Definite
 from harness.facets import Register
 from harness.generator import Generator, calls, limit, mix, on_keys, once, repeat, until_ok
@@ -23,6 +24,9 @@ from workloads.workload import FacetClient
 CLIENTS_PER_KEY: Final = 5
 OPS_PER_KEY: Final = 80
 """So few that the lists stay short: each read has the whole one."""
+
+STUCK_S: Final = 10.0
+"""A key that cannot be read for so long, after all was healed, is stuck."""
 
 _READ: Final = Call("read")
 
@@ -83,8 +87,8 @@ class GrowingWorkload:
         return on_keys(lambda: self._used, 1, lambda _: until_ok(repeat(once(_READ))))
 
     def checkers(self) -> Sequence[Checker]:
-        """Return the linearizability of every key."""
-        return (checker_for(self.name),)
+        """Return the linearizability of every key, and that every one can be read in the end."""
+        return (checker_for(self.name), Liveness(("read",), STUCK_S))
 
     def _fresh_keys(self) -> Iterator[str]:
         for number in itertools.count():

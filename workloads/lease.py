@@ -14,9 +14,10 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from checkers.lease_keys import LeasedKeys
+from checkers.liveness import Liveness
 from harness.errors import ContractError, Definite
 from harness.facets import Leases
-from harness.generator import Generator, Script, limit, on_keys, once, repeat, script, until_ok
+from harness.generator import Generator, Script, on_keys, once, repeat, script, until_ok
 from harness.op import Call
 from harness.protocols import Checker, Client
 from workloads.workload import FacetClient
@@ -36,7 +37,8 @@ TOO_LATE: Final = 0.03
 """How often somebody comes by who keeps a lease alive that may have ended long ago."""
 PAUSE_S: Final = 0.15
 """Mean time between two operations of one client."""
-FINAL_TRIES: Final = 20
+STUCK_S: Final = 10.0
+"""A key that cannot be read for so long, after all was healed, is stuck."""
 
 
 class LeaseClient(FacetClient):
@@ -111,12 +113,12 @@ class LeaseWorkload:
 
     def final(self) -> Generator:
         """Return one successful read of the key of every lease of late."""
-        tries = until_ok(limit(FINAL_TRIES, repeat(once(Call("read")))))
+        tries = until_ok(repeat(once(Call("read"))))
         return on_keys(lambda: [*self._alive, *self._ended], 1, lambda _: tries)
 
     def checkers(self) -> Sequence[Checker]:
-        """Return the honesty of the leases, by their keys."""
-        return (LeasedKeys(late_s=LATE_S),)
+        """Return the honesty of the leases, by their keys, and that these can be read in the end."""
+        return (LeasedKeys(late_s=LATE_S), Liveness(("read",), STUCK_S))
 
     def _process(self, random: Random) -> Script:
         while True:

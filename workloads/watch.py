@@ -15,10 +15,11 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, Final
 
+from checkers.liveness import Liveness
 from checkers.watch import WatchChecker
 from harness.errors import ContractError, Definite, OpError
 from harness.facets import Watch
-from harness.generator import Generator, calls, limit, mix, on_keys, until_ok
+from harness.generator import Generator, calls, mix, on_keys, until_ok
 from harness.op import Call
 from harness.protocols import Checker, Client
 from workloads.workload import FacetClient
@@ -27,8 +28,9 @@ PREFIXES: Final = ("a/", "b/", "c/")
 KEYS_PER_PREFIX: Final = 4
 WATCH_S_MAX: Final = 0.15
 """How long a watch collects, at most: a small part of what an operation may take."""
-FINAL_WATCH_S: Final = 0.2
-FINAL_TRIES: Final = 10
+FINAL_WATCH_S: Final = 0.5
+STUCK_S: Final = 10.0
+"""A prefix whose newest change no watch delivers for so long, after all was healed, is stuck."""
 CANCEL_S: Final = 0.1
 """How long a watch waits to hear that its cancellation arrived; what it saw counts without that too."""
 BACK_MAX: Final = 80
@@ -162,13 +164,13 @@ class WatchWorkload:
         """Return a watch of each prefix from the first revision that is kept to the newest."""
 
         def of(prefix: str) -> Generator:
-            return until_ok(limit(FINAL_TRIES, calls(lambda _: self._last(prefix))))
+            return until_ok(calls(lambda _: self._last(prefix)))
 
         return on_keys(lambda: PREFIXES, 1, of)
 
     def checkers(self) -> Sequence[Checker]:
-        """Return the promises of watches."""
-        return (WatchChecker(),)
+        """Return the promises of watches, and that they come to the newest change in the end."""
+        return (WatchChecker(), Liveness(("watch",), STUCK_S))
 
     def _write(self, random: Random) -> Call:
         key = f"{random.choice(PREFIXES)}{random.randrange(KEYS_PER_PREFIX)}"

@@ -85,6 +85,13 @@ class RefusesOld(Watches):
         return super().changes(replica, start)
 
 
+class WithholdsNewest(Watches):
+    """A watch delivers a change only when the next one has come."""
+
+    def changes(self, replica: Replica, start: int) -> Sequence[Change]:
+        return [change for change in super().changes(replica, start) if change.revision < self.revision(replica)]
+
+
 class GoesOn(Watches):
     """A watch goes on for a while after it was cancelled."""
 
@@ -102,4 +109,5 @@ WATCH_BUGS: Final = {
     "watch-hides-compaction": HidesCompaction,
     "watch-refuses-old": RefusesOld,
     "watch-goes-on": GoesOn,
+    "watch-withholds-newest": WithholdsNewest,
 }

@@ -160,6 +160,7 @@ WATCH_SCENES = {
     "watch-hides-compaction": compacted,
     "watch-refuses-old": everything,
     "watch-goes-on": cancelled,
+    "watch-withholds-newest": everything,
 }
 LEASE_SCENES = {
     "lease-ends-early": kept_alive,

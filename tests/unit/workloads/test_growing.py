@@ -12,6 +12,7 @@ from test_register import asked
 
 from checkers.append import Append
 from checkers.grow_set import GrowingSet
+from checkers.liveness import Liveness
 from harness.errors import ContractError, Definite, Indefinite
 from harness.op import Call
 from workloads import find
@@ -90,5 +91,5 @@ def test_a_lost_race_is_definite_and_an_unknown_cas_is_not(name: str, failure: E
 
 def test_each_is_checked_as_what_it_is() -> None:
     """A set's elements have no order, a list's have."""
-    assert [type(checker) for checker in find("set")({}).checkers()] == [GrowingSet]
-    assert [type(checker) for checker in find("append")({}).checkers()] == [Append]
+    assert [type(checker) for checker in find("set")({}).checkers()] == [GrowingSet, Liveness]
+    assert [type(checker) for checker in find("append")({}).checkers()] == [Append, Liveness]
