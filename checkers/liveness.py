@@ -37,12 +37,15 @@ class Liveness:
     Args:
         fs: the operations' names.
         bound_s: between the first try and the end of the last one, in seconds.
+        exclusive: the operation takes what nobody else can have meanwhile. A try of unknown outcome may have got it,
+            and be what later ones were refused for: tries of both kinds prove nothing.
     """
 
     name = "liveness"
 
-    def __init__(self, fs: Collection[str], bound_s: float) -> None:
+    def __init__(self, fs: Collection[str], bound_s: float, *, exclusive: bool = False) -> None:
         self._fs = fs
+        self._exclusive = exclusive
         self._bound_ns = int(bound_s * _S)
 
     def check(self, history: History) -> Verdict:
@@ -64,6 +67,7 @@ class Liveness:
             self._stuck(begin, tried)
             for place, tried in tries.items()
             if place not in done_with and tried[-1][1].time - tried[0][0].time >= self._bound_ns
+            if not (self._exclusive and {done.type for _, done in tried} == {"info", "fail"})
         ]
         return Verdict(status="invalid" if stuck else "valid", anomalies=tuple(stuck[:MAX_REPORTED]))
 

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from checkers.leases import HonestLocks
+from checkers.liveness import Liveness
 from checkers.mutual_exclusion import MutualExclusion
 from harness.errors import ContractError, Definite, UsageError
 from harness.facets import Grant, Lock
@@ -31,6 +32,9 @@ TTL_S: Final = 3.0
 
 LATE_TTLS: Final = 2.0
 """A lock that is there for so many times the longest TTL after its end is late: room for a new leader's extension."""
+
+STUCK_S: Final = 10.0
+"""In the end every lock can be taken within this time, or within that of a late one."""
 
 PAUSE_S: Final = 0.1
 """Mean time between two tries; a client that looks all the time would leave no lock to others' waiting acquires."""
@@ -157,8 +161,9 @@ class LockWorkload:
         return time_limit(2 * (self._ttl_s + self._late_s), on_keys(lambda: self._keys, 1, lambda _: tries))
 
     def checkers(self) -> Sequence[Checker]:
-        """Return mutual exclusion with its fences, and the honesty of the leases below the locks."""
-        return (MutualExclusion(), HonestLocks(late_s=self._late_s))
+        """Return mutual exclusion with its fences, the honesty of the leases below, and that no lock is stuck."""
+        free = Liveness(("try_acquire",), max(STUCK_S, self._ttl_s + self._late_s), exclusive=True)
+        return (MutualExclusion(), HonestLocks(late_s=self._late_s), free)
 
     def _process(self, random: Random) -> Script:
         ways = (self._short,) * 4 + (self._extended, self._outlived, self._left) + (self._frozen,) * 2

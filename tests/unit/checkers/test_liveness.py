@@ -38,10 +38,10 @@ def fault(end_s: float, verified: bool = True) -> list[Any]:
     return [inject | {"type": "invoke"}, inject | {"type": "ok"}, base | heal | {"type": "invoke"}, base | heal]
 
 
-def check(*parts: list[Any]) -> Verdict:
+def check(*parts: list[Any], exclusive: bool = False) -> Verdict:
     events = sorted((event for part in parts for event in part), key=lambda event: event["time"])
     raw = [{"index": at} | event | {"time": int(event["time"] * S)} for at, event in enumerate(events)]
-    return Liveness(("take",), 10.0).check(History([msgspec.convert(event, Op) for event in raw]))
+    return Liveness(("take",), 10.0, exclusive=exclusive).check(History([msgspec.convert(event, Op) for event in raw]))
 
 
 STUCK = tries("take", "k", "info", 10, 14, 19.1)
@@ -86,3 +86,13 @@ def test_what_excuses_it(parts: list[Any]) -> None:
 def test_refusals_count() -> None:
     """Tries that failed at once are as good as those that hung."""
     assert check(phase(9, 24), tries("take", "k", "fail", 10, 15, 20, lasting_s=0.1)).status == "invalid"
+
+
+def test_what_a_try_may_have_taken_can_be_refused_to_others() -> None:
+    """A lock that a try of unknown outcome may hold is not stuck; one that is always refused is, or never answered."""
+    refused = tries("take", "k", "fail", 14, 20, lasting_s=0.1)
+    unknown = tries("take", "k", "info", 10, process=2)
+    assert check(phase(9, 24), refused, unknown, exclusive=True).status == "valid"
+    assert check(phase(9, 24), refused, unknown).status == "invalid"
+    assert check(phase(9, 24), tries("take", "k", "fail", 10, 15, 20), exclusive=True).status == "invalid"
+    assert check(phase(9, 24), STUCK, exclusive=True).status == "invalid"
