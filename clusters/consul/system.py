@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from clusters.consul.elections import ConsulElection
 from clusters.consul.install import VERSIONS, install
 from clusters.consul.lock import ConsulLock
 from clusters.consul.register import ConsulRegister
@@ -80,6 +81,11 @@ def lock(node: Node, options: Mapping[str, Any]) -> Facet:
     return ConsulLock(f"{node.ip}:{HTTP_PORT}")
 
 
+def election(node: Node, options: Mapping[str, Any]) -> Facet:
+    """Make the facet "election" on one node."""
+    return ConsulElection(f"{node.ip}:{HTTP_PORT}")
+
+
 def _reads(options: Mapping[str, Any]) -> str:
     reads = options.get("reads", READS[0])
     if reads not in READS:
@@ -103,7 +109,7 @@ class Consul:
     summary: ClassVar[str] = "Consul: key-value store and sessions on Raft; reads by choice"
     versions: ClassVar[tuple[str, ...]] = VERSIONS
     options: ClassVar[Mapping[str, Sequence[str]]] = {"reads": READS}
-    facets: ClassVar[Mapping[str, FacetFactory]] = {"register": register, "lock": lock}
+    facets: ClassVar[Mapping[str, FacetFactory]] = {"register": register, "lock": lock, "election": election}
     logs: ClassVar[Sequence[str]] = (LOG,)
 
     def __init__(self, version: str = "", options: Mapping[str, Any] = {}) -> None:
@@ -159,10 +165,11 @@ class Consul:
             OSError: it does not answer in time, or elections come all the time.
         """
         for _ in range(STATUS_TRIES_MAX):
+            before = self._terms.get(node.name)  # as of now: what others are told meanwhile may be newer than the role
             reply = await get(node.ip, HTTP_PORT, "/v1/agent/self", timeout_s=ASK_TIMEOUT_S)
             stats = msgspec.json.decode(reply, type=_Self).stats
             term = int(stats.raft.term)
-            before, self._terms[node.name] = self._terms.get(node.name), term
+            self._terms[node.name] = term
             if before == term:
                 return NodeStatus(
                     role=_ROLES.get(stats.raft.state, "candidate"),

@@ -163,6 +163,9 @@ class Nats:
     async def status(self, node: Node) -> NodeStatus:
         """Ask the stream's raft for its role, term, leader and applied index, which it reads under one lock.
 
+        They are not said to be atomic: servers up to 2.10 change their term before their role when they step down, and
+        their candidates may go back to an older term; of the later ones we are not certain.
+
         Versions without this question tell the leader only, and no term.
 
         Raises:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from kazoo.protocol.serialization import Create2, Exists
 from kazoo.security import OPEN_ACL_UNSAFE
 
+from clusters.observing import change
 from clusters.zookeeper.connection import Connection, Refused
 from clusters.zookeeper.node_client import BARRIER, OnNode, decode, encode, path_of
 from clusters.zookeeper.outcomes import NO_NODE, NODE_EXISTS
@@ -29,7 +30,7 @@ class Held(Definite):
     """Another one holds the node."""
 
 
-class _Holding(OnNode):
+class Holding(OnNode):
     """A client that holds ephemeral nodes."""
 
     def __init__(self, address: str) -> None:
@@ -100,7 +101,7 @@ async def _gone(connection: Connection, path: str, ping_s: float) -> None:
         return
 
 
-class ZooKeeperLock(_Holding):
+class ZooKeeperLock(Holding):
     """Facet "lock". A grant's id is its session."""
 
     async def acquire(self, key: str, ttl_s: float) -> Grant:
@@ -125,7 +126,7 @@ class ZooKeeperLock(_Holding):
         return found is not None and bool(found[1].czxid == grant.token)
 
 
-class ZooKeeperElection(_Holding):
+class ZooKeeperElection(Holding):
     """Facet "election": the leader's node holds its name; the term is the id of the transaction that created it."""
 
     def __init__(self, address: str) -> None:
@@ -158,7 +159,7 @@ class ZooKeeperElection(_Holding):
         while True:
             leadership = await self.leader(election)
             if leadership != last:
-                yield _event(last, leadership)
+                yield change(last, leadership)
                 last = leadership
             await asyncio.sleep(POLL_S)
 
@@ -167,10 +168,3 @@ class ZooKeeperElection(_Holding):
             return self._led[election, leadership.term]
         except KeyError:
             raise Definite("this leadership was won by another client") from None
-
-
-def _event(before: Any, now: Leadership | None) -> ElectionEvent:
-    """Return what to tell of a change; `before` is () at the first look."""
-    if now is None:
-        return ElectionEvent("resigned")
-    return ElectionEvent("elected" if before in ((), None) else "changed", now)

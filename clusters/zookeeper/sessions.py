@@ -3,6 +3,9 @@
 A session is renewed by taking it up again on a new connection: that asks the leader, who says whether it still lives.
 A ping would be answered by the node alone, which tells the leader later: a session could then end although its renewal
 was acknowledged.
+
+The leader answers from its memory, and may lead no more without knowing it: frozen for a while, it would renew what
+others have ended, and not know what others began. So a majority is asked too, by something that it must agree to.
 """
 
 from __future__ import annotations
@@ -10,7 +13,8 @@ from __future__ import annotations
 from typing import Any
 
 from clusters.zookeeper.connection import Connection, SessionEnded
-from harness.errors import Definite, Indefinite
+from clusters.zookeeper.node_client import BARRIER, SESSION_S
+from harness.errors import Definite, Indefinite, OpError
 
 Id = dict[str, Any]
 """A session's number, its password, and how long it lives: JSON, so that any client can take it up."""
@@ -54,30 +58,28 @@ class Sessions:
     async def renew(self, session: Id, ttl_s: float) -> bool:
         """Take a session up again, which gives it `ttl_s` from now; False: it has ended.
 
+        A majority agrees to something of the session's afterwards: whoever leads by then has taken it up, or has begun
+        to lead meanwhile, and a new leader gives every session its whole time.
+
         Raises:
             Indefinite: there was no answer; it may have been renewed.
         """
-        number = session["session"]
-        before = self._connections.pop(number, None)
-        if before is not None:
-            before.abort()
-        connection = Connection()
-        try:
-            await connection.open(self._address, ttl_s, (number, bytes.fromhex(session["password"])))
-        except SessionEnded:
+        connection = await self._take_up(session, ttl_s)
+        if connection is None:
             return False
-        except OSError as error:
-            raise Indefinite(f"no answer: {error}") from None
-        self._connections[number] = connection
+        try:
+            agreed = await connection.call(BARRIER)
+        except Definite as error:
+            raise Indefinite(error.error) from None
+        if agreed != [True]:
+            raise Indefinite(f"no majority stands behind it: {agreed}")
         return True
 
     async def connection(self, session: Id) -> Connection | None:
         """Return the session's connection; where there is none, take it up again; None: it has ended."""
         connection = self._connections.get(session["session"])
         if connection is None or connection.lost:
-            if not await self.renew(session, session["ttl_s"]):
-                return None
-            connection = self._connections[session["session"]]
+            connection = await self._take_up(session, session["ttl_s"])
         return connection
 
     async def end(self, session: Id) -> bool:
@@ -88,9 +90,10 @@ class Sessions:
         Raises:
             Indefinite: it may live on, or have ended.
         """
-        if not await self.renew(session, session["ttl_s"]):
+        connection = await self._take_up(session, session["ttl_s"])
+        if connection is None:
             return False
-        connection = self._connections.pop(session["session"])
+        del self._connections[session["session"]]
         try:
             await connection.end()
         except Definite as error:
@@ -98,3 +101,45 @@ class Sessions:
         finally:
             connection.abort()
         return True
+
+    async def _take_up(self, session: Id, ttl_s: float) -> Connection | None:
+        """Take a session up on a new connection; None: it has ended.
+
+        That it has is asked a second time, when the node has caught up with a majority: whatever was begun before is
+        known there by then.
+
+        Raises:
+            Indefinite: there was no answer; it may have been taken up.
+        """
+        number = session["session"]
+        before = self._connections.pop(number, None)
+        if before is not None:
+            before.abort()
+        for turn in range(2):
+            connection = Connection()
+            try:
+                await connection.open(self._address, ttl_s, (number, bytes.fromhex(session["password"])))
+            except SessionEnded:
+                if not turn:
+                    await self._catch_up()
+                continue
+            except OSError as error:
+                raise Indefinite(f"no answer: {error}") from None
+            self._connections[number] = connection
+            return connection
+        return None
+
+    async def _catch_up(self) -> None:
+        """Return when the node has what a majority had agreed to at the call: it begins a session, and ends it.
+
+        Raises:
+            Indefinite: there was no answer.
+        """
+        connection = Connection()
+        try:
+            await connection.open(self._address, SESSION_S)
+            await connection.end()
+        except (OSError, OpError) as error:
+            raise Indefinite(f"no answer: {error}") from None
+        finally:
+            connection.abort()

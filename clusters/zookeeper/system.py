@@ -11,7 +11,7 @@ from clusters.waiting import until
 from clusters.zookeeper.install import VERSIONS, Installed, install
 from harness.errors import InternalError, UsageError
 from harness.facets import Facet
-from harness.protocols import FacetFactory, Node, NodeStatus
+from harness.protocols import FacetFactory, Node, NodeDigest, NodeStatus
 
 CLIENT_PORT: Final = 2181
 PEER_PORT: Final = 2888
@@ -80,6 +80,19 @@ def election(node: Node, options: Mapping[str, Any]) -> Facet:
     return ZooKeeperElection(f"{node.ip}:{CLIENT_PORT}")
 
 
+def leases(node: Node, options: Mapping[str, Any]) -> Facet:
+    """Make the facet "leases" on one node.
+
+    Raises:
+        UsageError: kazoo is not installed.
+    """
+    try:
+        from clusters.zookeeper.leases import ZooKeeperLeases
+    except ImportError as error:
+        raise _missing(error) from error
+    return ZooKeeperLeases(f"{node.ip}:{CLIENT_PORT}")
+
+
 def _missing(error: ImportError) -> UsageError:
     return UsageError(f"the client of ZooKeeper cannot be loaded: {error}", "pip install 'kingslayer[zookeeper]'")
 
@@ -107,7 +120,9 @@ class ZooKeeper:
     summary: ClassVar[str] = "ZooKeeper: tree of nodes on Zab; linearizable writes, reads by choice"
     versions: ClassVar[tuple[str, ...]] = VERSIONS
     options: ClassVar[Mapping[str, Sequence[str]]] = {"reads": READS}
-    facets: ClassVar[Mapping[str, FacetFactory]] = {"register": register, "lock": lock, "election": election}
+    facets: ClassVar[Mapping[str, FacetFactory]] = {
+        "register": register, "lock": lock, "election": election, "leases": leases,
+    }  # fmt: skip
     logs: ClassVar[Sequence[str]] = (LOG,)
 
     def __init__(self, version: str = "", options: Mapping[str, Any] = {}) -> None:
@@ -167,6 +182,21 @@ class ZooKeeper:
             epoch = after
         raise OSError(f"{node.name}: its epoch changes all the time")
 
+    async def digest(self, node: Node, at: Any) -> NodeDigest:
+        """Ask the server for the digest of its tree after a transaction, the newest or `at`.
+
+        Every server notes its tree's digest after each 128th transaction of an epoch, and none while it still replays
+        what a snapshot may hold already: where the transaction is the same, the trees must be.
+
+        Raises:
+            OSError: it does not answer, or has not noted that digest.
+        """
+        noted = dict(line.split(": ") for line in (await _hear(node.ip, "hash")).splitlines() if ": " in line)
+        zxid = at["zxid"] if at is not None else next(reversed(noted), None)
+        if zxid not in noted:
+            raise OSError(f"{node.name}: no digest of its tree after transaction {zxid}")
+        return NodeDigest(at={"zxid": zxid}, digest=noted[zxid])
+
 
 async def _configure(node: Node, number: int, nodes: Sequence[Node]) -> None:
     """Write a server's number and configuration."""
@@ -179,7 +209,7 @@ async def _configure(node: Node, number: int, nodes: Sequence[Node]) -> None:
         f"clientPortAddress={node.ip}",
         "maxClientCnxns=0",
         "admin.enableServer=false",
-        "4lw.commands.whitelist=srvr",
+        "4lw.commands.whitelist=srvr,hash",
         *(f"server.{other}={peer.ip}:{PEER_PORT}:{ELECTION_PORT}" for other, peer in enumerate(nodes, 1)),
     ]
     script = 'cd "$1" && mkdir -p data && printf %s "$2" > data/myid && printf %s "$3" > zoo.cfg'
@@ -219,6 +249,21 @@ async def _ask(ip: str, word: str) -> str:
                     raise OSError(f"{ip}: {word}: a cut answer: {reply[:100]!r}")
                 reply += more.decode(errors="replace")
             return reply
+        finally:
+            writer.close()
+
+
+async def _hear(ip: str, word: str) -> str:
+    """Return all that a server says to one of its four-letter words, until it closes the connection.
+
+    Raises:
+        OSError: no end in time.
+    """
+    async with asyncio.timeout(ASK_TIMEOUT_S):
+        reader, writer = await asyncio.open_connection(ip, CLIENT_PORT)
+        try:
+            writer.write(word.encode())
+            return (await reader.read()).decode(errors="replace")
         finally:
             writer.close()
 

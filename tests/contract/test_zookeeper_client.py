@@ -211,6 +211,29 @@ def test_a_cas_on_a_stale_read_neither_happens_nor_observes(node: LocalNode, key
     asyncio.run(main())
 
 
+def test_a_digest_is_of_one_transaction(node: LocalNode, key: str) -> None:
+    """The tree's digest after a transaction stays the same, another transaction's differs, and none is made up."""
+
+    async def main() -> None:
+        system: Any = ZooKeeper()
+        async with opened(node) as register:
+
+            async def write_on() -> None:
+                for value in range(130):  # a digest is noted after each 128th transaction
+                    await register.write(key, value)
+
+            await write_on()
+            first = await system.digest(node, None)
+            await write_on()
+            second = await system.digest(node, None)
+            assert await system.digest(node, first.at) == first
+            assert (first.at != second.at, first.digest != second.digest) == (True, True)
+            with pytest.raises(OSError, match="no digest"):
+                await system.digest(node, {"zxid": "7f00000080"})
+
+    asyncio.run(main())
+
+
 def test_opening_on_a_dead_node_fails_in_bounded_time_and_can_be_closed() -> None:
     """No connection is an error within the bound, and close after it is fine."""
 

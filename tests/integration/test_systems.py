@@ -176,30 +176,54 @@ class Whole(NamedTuple):
         system: with its version.
         words: more of the command line.
         verdicts: that it may end with.
+        ok: operations that succeed at least.
+        digests: nodes that tell what their data amounts to, at least.
     """
 
     system: str
     backend: str
     words: tuple[str, ...] = ()
     verdicts: tuple[str, ...] = ("valid",)
+    ok: int = 300
+    digests: int = 0
 
+
+NODES: Final = ("--nodes", "3", "--nemesis")
+LEASE: Final = ("--workload", "lease", *NODES, "partition,kill")
+ELECTION: Final = ("--workload", "election", "--option", "ttl_s=1", *NODES, "partition,kill")
 
 WHOLE: Final = (
-    Whole("zookeeper:3.9.6", "docker", ("--nodes", "3", "--nemesis", "partition,kill")),
-    Whole("zookeeper:3.9.6", "netns", ("--nodes", "3", "--nemesis", "partition", "--reads", "plain"), ("invalid",)),
-    Whole("nats", "netns", ("--nodes", "3", "--nemesis", "kill", "--time-limit", "10", "--interval", "8")),
-    Whole("redis", "docker", ("--nodes", "5", "--nemesis", "partition,kill"), ("valid", "invalid")),
-    Whole("consul", "netns", ("--nodes", "5", "--nemesis", "partition,kill")),
+    Whole("zookeeper:3.9.6", "docker", (*NODES, "partition,kill"), digests=2),
+    Whole("zookeeper:3.9.6", "netns", (*NODES, "partition", "--reads", "plain"), ("invalid",)),
+    Whole("zookeeper:3.9.6", "netns", LEASE, ok=50),
+    Whole("nats", "netns", (*NODES, "kill", "--time-limit", "8", "--interval", "6")),
+    Whole("redis", "docker", (*NODES, "partition,kill"), ("valid", "invalid")),
+    Whole("consul", "netns", (*NODES, "partition,kill")),
+    Whole("consul", "netns", ELECTION, ok=30),
 )
 
 
 @pytest.mark.parametrize(
     "whole",
-    [pytest.param(whole, marks=getattr(pytest.mark, whole.backend), id="-".join(whole[:2])) for whole in WHOLE],
+    [
+        pytest.param(whole, marks=getattr(pytest.mark, whole.backend), id="-".join(whole[:2] + whole.words))
+        for whole in WHOLE
+    ],
 )
 def test_a_run_ends_with_its_verdict_and_leaves_nothing_behind(tmp_path: Path, whole: Whole) -> None:
     """Under verified faults it keeps its promises, or is found out where it promises nothing."""
-    words = ("--backend", whole.backend, "--time-limit", "7", "--interval", "3", "--seed", "3", "--json", *whole.words)
+    words = (
+        "--backend",
+        whole.backend,
+        "--time-limit",
+        "4",
+        "--interval",
+        "1.6",
+        "--seed",
+        "3",
+        "--json",
+        *whole.words,
+    )
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     done = subprocess.run(
         [COMMAND, "run", whole.system, *words], cwd=tmp_path, env=environment, capture_output=True, text=True
@@ -208,10 +232,16 @@ def test_a_run_ends_with_its_verdict_and_leaves_nothing_behind(tmp_path: Path, w
     assert summary["verdict"] in whole.verdicts, done.stderr + done.stdout
     assert summary["faults"]
     assert all(fault["verified"] for fault in summary["faults"])
-    assert summary["ops"]["ok"] >= 500
+    assert summary["ops"]["ok"] >= whole.ok
+    history = tmp_path.joinpath(summary["store"], "history.jsonl").read_text().splitlines()
+    assert len({line["process"] for line in map(json.loads, history) if is_digest(line)}) >= whole.digests
     assert "Traceback" not in done.stderr
     assert "never retrieved" not in done.stderr
     assert not servers_below(tmp_path)
+
+
+def is_digest(event: dict[str, Any]) -> bool:
+    return (event["f"], event["type"]) == ("digest", "ok")
 
 
 def servers_below(folder: Path) -> list[str]:
