@@ -65,7 +65,7 @@ DEFINITE: Final = (
         "mayAddMember and mayRemoveMember return it before the change is proposed",
     ),
     Refusal(
-        "FAILED_PRECONDITION",
+        "UNKNOWN",
         "etcdserver: re-configuration failed due to not enough started members",
         "mayAddMember and mayRemoveMember return it before the change is proposed",
     ),
