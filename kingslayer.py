@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         FacetFactory,
         HasDigest,
         HasLogPatterns,
+        HasMembership,
         HasStatus,
         Node,
         NodeDigest,
@@ -80,8 +81,8 @@ _NAMES = {
     "Register Task TaskStatus Tasks Watch",
     "harness.history": "History",
     "harness.op": "Call Op",
-    "harness.protocols": "Backend Checker Client FacetFactory HasDigest HasLogPatterns HasStatus "
-    "Node NodeDigest NodeStatus Probe System Unavailable",
+    "harness.protocols": "Backend Checker Client FacetFactory HasDigest HasLogPatterns HasMembership "
+    "HasStatus Node NodeDigest NodeStatus Probe System Unavailable",
     "harness.pytest_cluster": "RunWorkload",
     "harness.runner": "Observer Progress Result",
     "harness.session": "run",
@@ -93,11 +94,11 @@ _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()
 __all__ = [
     "Anomaly", "AnomalyFound", "Backend", "Call", "Change", "Checker", "Claim", "Client", "ClusterError",
     "ContractError", "Definite", "Election", "ElectionEvent", "Facet", "FacetFactory", "FaultError", "Grant",
-    "HarnessError", "HasDigest", "HasLogPatterns", "HasStatus", "History", "HistoryError", "Inconclusive",
-    "Indefinite", "InternalError", "Leadership", "Leases", "Lock", "Member", "Membership", "Node", "NodeDigest",
-    "NodeStatus", "Observer", "Op", "OpError", "Probe", "Progress", "Register", "Result", "RunConfig",
-    "RunWorkload", "Schedule", "StandingCluster", "Step", "Summary", "System", "Task", "TaskStatus", "Tasks",
-    "Unavailable", "UsageError", "Verdict", "Watch", "check", "linearizable", "run",
+    "HarnessError", "HasDigest", "HasLogPatterns", "HasMembership", "HasStatus", "History", "HistoryError",
+    "Inconclusive", "Indefinite", "InternalError", "Leadership", "Leases", "Lock", "Member", "Membership", "Node",
+    "NodeDigest", "NodeStatus", "Observer", "Op", "OpError", "Probe", "Progress", "Register", "Result",
+    "RunConfig", "RunWorkload", "Schedule", "StandingCluster", "Step", "Summary", "System", "Task",
+    "TaskStatus", "Tasks", "Unavailable", "UsageError", "Verdict", "Watch", "check", "linearizable", "run",
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from harness.config import RunConfig
 from harness.errors import UsageError
 from harness.facets import Facet
 from harness.hosts import Hosts
-from harness.protocols import Backend, ClientProcess, HasStatus, Node, NodeStatus, System
+from harness.protocols import Backend, ClientProcess, HasMembership, HasStatus, Node, NodeStatus, System
 
 STATUS_S: Final = 0.5
 READY_POLL_S: Final = 0.05
@@ -92,6 +92,11 @@ class Cluster:
     async def restart(self, name: str) -> None:
         """Start the server of a node again, with its data."""
         await self.system.start(self.nodes[name])
+
+    @property
+    def membership(self) -> HasMembership | None:
+        """How nodes leave and join; None where the system cannot do that."""
+        return self.system if isinstance(self.system, HasMembership) else None
 
     @property
     def has_status(self) -> bool:

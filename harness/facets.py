@@ -299,7 +299,7 @@ class Member(msgspec.Struct, frozen=True, omit_defaults=True):
     """One member of a cluster, as the node that was asked sees it.
 
     Attributes:
-        name: the node's.
+        name: the node's; its IP where the cluster does not know the name, for it has not started yet.
         healthy: whether it answers; None where that is not known.
         last_seen_s: how long ago it was heard of, in seconds.
         load: any number that grows with its work.
@@ -320,11 +320,22 @@ class Membership(Facet, Protocol):
     async def leader(self) -> str | None:
         """Return the name of the leading member."""
 
-    async def join(self, name: str) -> None:
-        """Add a node to the members; its server is started by whoever calls this."""
+    async def join(self, name: str, address: str) -> None:
+        """Add a node to the members; its server is started by whoever calls this.
+
+        Args:
+            address: its IP; a member is told its own name only when it starts.
+
+        Raises:
+            Definite: it is a member already, or the cluster is not fit to be changed now.
+        """
 
     async def leave(self, name: str) -> None:
-        """Remove a node from the members."""
+        """Remove a node from the members.
+
+        Raises:
+            Definite: it is none, or the cluster is not fit to be changed now.
+        """
 
 
 __all__ = [

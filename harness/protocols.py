@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol
 
-import msgspec
-
+from harness.capabilities import HasDigest, HasLogPatterns, HasMembership, HasStatus, NodeDigest, NodeStatus
 from harness.facets import Facet
 from harness.history import History
 from harness.op import Call
@@ -199,30 +198,11 @@ class Backend(Protocol):
 # --- systems -----------------------------------------------------------------------------------------------------
 
 
-class NodeStatus(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a node says of itself.
-
-    Attributes:
-        role: leader, follower, candidate or learner.
-        term: the system's word for it apart, a number that grows with each election.
-        leader: name of the node that it takes for the leader, None where it knows of none.
-        revision: applied index or revision, where the system has one.
-        atomic: role, term and leader are of one moment, and the term never goes back while the server lives. Only
-            such a status is held against a system: a role of now beside the term of a moment ago would show a second
-            leader where there was none.
-    """
-
-    role: str
-    term: int | None = None
-    leader: str | None = None
-    revision: int | None = None
-    atomic: bool = False
-
-
 class System(Protocol):
     """What runs on the nodes: how to install, start and ask it, and which facets it offers.
 
-    Its capabilities are protocols of their own (HasStatus). Kill and pause need none: they act on the node's server.
+    Its capabilities are protocols of their own (harness/capabilities.py). Kill and pause need none: they act on the
+    node's server.
 
     Attributes:
         name: such as "etcd".
@@ -259,58 +239,6 @@ class System(Protocol):
         """Say whether this node serves clients now (one quick look, False on any error)."""
 
 
-@runtime_checkable
-class HasStatus(Protocol):
-    """Capability of a System: its nodes tell role, term and leader."""
-
-    async def status(self, node: Node) -> NodeStatus:
-        """Ask the node itself, within half a second.
-
-        Raises:
-            Exception: it does not answer.
-        """
-
-
-class NodeDigest(msgspec.Struct, frozen=True):
-    """What a node's data amounts to.
-
-    Attributes:
-        at: which state, as any JSON, such as the applied index: where it is equal the data must be.
-        digest: of the data.
-    """
-
-    at: Any
-    digest: str
-
-
-@runtime_checkable
-class HasDigest(Protocol):
-    """Capability of a System: its nodes can sum up their data, so that replicas can be compared."""
-
-    async def digest(self, node: Node, at: Any) -> NodeDigest:
-        """Ask the node itself, within two seconds.
-
-        Args:
-            node: whom to ask.
-            at: which state, by another node's answer, where the system can go back to one; None: the newest.
-
-        Raises:
-            Exception: it does not answer, or has not got that far.
-        """
-
-
-@runtime_checkable
-class HasLogPatterns(Protocol):
-    """Capability of a System: it knows lines that no log of it may have, whatever faults there were.
-
-    Attributes:
-        log_patterns: regular expressions by what they find, such as "panic". None may find a line that a fault, a
-            signal or a full disk explains.
-    """
-
-    log_patterns: Mapping[str, str]
-
-
 # --- faults and checkers -----------------------------------------------------------------------------------------
 
 
@@ -336,10 +264,14 @@ class Cluster(Protocol):
     Attributes:
         nodes: by name, in order.
         clients: the processes that hold clients, by name; none where clients live in the harness's own.
+        membership: how nodes leave and join; None where the system cannot do that.
     """
 
     nodes: Mapping[str, Node]
     clients: Mapping[str, ClientProcess]
+
+    @property
+    def membership(self) -> HasMembership | None: ...
 
     async def leader(self) -> str | None:
         """Return the name of the node that most nodes take for the leader in the newest term, if any answers."""
@@ -382,5 +314,6 @@ class Checker(Protocol):
 
 __all__ = [
     "Backend", "Checker", "Client", "ClientProcess", "Clock", "Cluster", "FacetFactory", "Fault", "HasDigest",
-    "HasLogPatterns", "HasStatus", "Node", "NodeDigest", "NodeStatus", "Probe", "Reading", "System", "Unavailable",
+    "HasLogPatterns", "HasMembership", "HasStatus", "Node", "NodeDigest", "NodeStatus", "Probe", "Reading",
+    "System", "Unavailable",
 ]  # fmt: skip

@@ -92,8 +92,12 @@ class ClusterSession:
         """Return each workload that the system has the facet for, with each family of faults and with none."""
         facets = self._session.system.facets
         names = [name for name, make in workloads.WORKLOADS.items() if make({}).facet in facets]
-        lacks, nodes = self._session.backend.lacks, self.config.nodes
-        fitting = [name for name, each in faults.FAMILIES.items() if each.nodes_min <= nodes and name not in lacks]
+        lacks, nodes, system = self._session.backend.lacks, self.config.nodes, self._session.system
+        fitting = [
+            name
+            for name, each in faults.FAMILIES.items()
+            if each.nodes_min <= nodes and name not in lacks and each.fits(system)
+        ]
         families = ["none", *fitting] if self._chosen is None else self._chosen or ["none"]
         return list(itertools.product(names, families))
 

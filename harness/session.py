@@ -21,6 +21,7 @@ from harness.interrupt import Interrupted, stop_on_signals, unless
 from harness.protocols import Backend, System
 from harness.registry import choose_backend, find_system
 from harness.runner import Observer, Result, Run
+from nemesis import family
 from nemesis import schedule as schedules
 
 SYSTEM_MEMBERS: Final = ("name", "version", "backends", "facets", "logs", "install", "boot", "start", "ready")
@@ -121,8 +122,8 @@ def plan(config: RunConfig) -> Schedule:
     return schedules.plan(config.nemesis, names, config.time_limit_s, config.interval_s, random)
 
 
-def check_faults(schedule: Schedule, config: RunConfig, backend: Backend) -> None:
-    """Hold the faults, and where clients live, to what the backend can do.
+def check_faults(schedule: Schedule, config: RunConfig, backend: Backend, system: System) -> None:
+    """Hold the faults, and where clients live, to what backend and system can do.
 
     Raises:
         UsageError: one is not possible there.
@@ -131,6 +132,11 @@ def check_faults(schedule: Schedule, config: RunConfig, backend: Backend) -> Non
         if kind in backend.lacks:
             hint = f"leave {kind} out of --nemesis, or use another system or --backend"
             raise UsageError(f"no {kind} on the backend {backend.name}: {backend.lacks[kind]}", hint)
+        if not family(kind).fits(system):
+            hint = f"leave {kind} out of --nemesis, or use another system"
+            raise UsageError(
+                f"no {kind} with {system.name}: it is not told how to do that (harness.capabilities)", hint
+            )
     if config.client_processes and "freeze" in backend.lacks:
         hint = "leave --client-processes out, or use another system or --backend"
         raise UsageError(f"no client processes with the backend {backend.name}: {backend.lacks['freeze']}", hint)
@@ -151,7 +157,7 @@ def run(config: RunConfig, store: Path, observer: Observer) -> tuple[Result, boo
     workload = workloads.find(config.workload)(config.options)
     check_options(config, workload)
     session = Session.open(config, observer)
-    check_faults(schedule, config, session.backend)
+    check_faults(schedule, config, session.backend, session.system)
     check_facets(config, workload, session.system)
     config = session.fill(config)
 

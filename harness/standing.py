@@ -121,7 +121,7 @@ class StandingCluster:
         config = self._session.fill(config)
         workload, schedule = workloads.find(config.workload)(config.options), plan(config)
         check_options(config, workload)
-        check_faults(schedule, config, self.backend)
+        check_faults(schedule, config, self.backend, self.system)
         check_facets(config, workload, self.system)
         self._renew(config, config.options)
 

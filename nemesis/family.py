@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from harness.errors import UsageError
-from harness.protocols import Cluster, Fault
-from nemesis import clock, freeze, kill, partition, pause
+from harness.protocols import Cluster, Fault, HasMembership, System
+from nemesis import clock, freeze, kill, membership, partition, pause
 from nemesis.targets import Params
 
 
@@ -26,6 +26,7 @@ class Family:
         params: the strict shape of a step's `params`.
         choose: picks parameters; pure, every choice from the random source.
         build: makes the fault on a running cluster.
+        needs: the capability that the system must have; None where every system will do.
     """
 
     name: str
@@ -34,6 +35,11 @@ class Family:
     params: type[Params]
     choose: Callable[[Random, Sequence[str]], Params]
     build: Callable[[Cluster, Any], Fault]
+    needs: type | None = None
+
+    def fits(self, system: System) -> bool:
+        """Say whether the system has what it needs."""
+        return self.needs is None or isinstance(system, self.needs)
 
     def plan(self, random: Random, nodes: Sequence[str]) -> dict[str, Any]:
         """Return a step's parameters as plain data.
@@ -41,19 +47,16 @@ class Family:
         Raises:
             UsageError: there are too few nodes for it.
         """
-        if len(nodes) < self.nodes_min:
-            raise UsageError(
-                f"{self.name} needs {self.nodes_min} nodes, and there are {len(nodes)}",
-                f"use more nodes, or leave {self.name} out of --nemesis",
-            )
+        self._check_count(len(nodes))
         return msgspec.json.decode(msgspec.json.encode(self.choose(random, nodes)), type=dict[str, Any])
 
-    def check(self, params: Mapping[str, Any], nodes: Iterable[str]) -> Params:
+    def check(self, params: Mapping[str, Any], nodes: Collection[str]) -> Params:
         """Return `params` decoded.
 
         Raises:
-            UsageError: they are not this family's, or name a node that is not one of `nodes`.
+            UsageError: they are not this family's, or name a node that is not one of `nodes`, or these are too few.
         """
+        self._check_count(len(nodes))
         try:
             decoded = msgspec.convert(params, self.params)
         except msgspec.ValidationError as error:
@@ -71,6 +74,13 @@ class Family:
             UsageError: they are not this family's, or name a node that the cluster does not have.
         """
         return self.build(cluster, self.check(params, cluster.nodes))
+
+    def _check_count(self, count: int) -> None:
+        if count < self.nodes_min:
+            raise UsageError(
+                f"{self.name} needs {self.nodes_min} nodes, and there are {count}",
+                f"use more nodes, or leave {self.name} out of --nemesis",
+            )
 
 
 FAMILIES: dict[str, Family] = {
@@ -115,6 +125,15 @@ FAMILIES: dict[str, Family] = {
             freeze.FreezeParams,
             freeze.choose,
             freeze.Freeze,
+        ),
+        Family(
+            "membership",
+            "takes a node out of the cluster and adds it again with an empty disk: one, leader",
+            3,
+            membership.MembershipParams,
+            membership.choose,
+            membership.Membership,
+            needs=HasMembership,
         ),
     )
 }

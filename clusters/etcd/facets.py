@@ -11,6 +11,7 @@ from harness.facets import Facet
 from harness.protocols import FacetFactory, Node
 
 CLIENT_PORT: Final = 2379
+PEER_PORT: Final = 2380
 READS: Final = ("linearizable", "serializable")
 
 
@@ -64,5 +65,6 @@ FACETS: Final[Mapping[str, FacetFactory]] = {
     "tasks": _facet("tasks", "EtcdTasks"),
     "watch": _facet("watches", "EtcdWatch"),
     "leases": _facet("leases", "EtcdLeases"),
+    "membership": _facet("members", "EtcdMembership"),
 }
 """By name; each raises UsageError where grpcio is not installed."""

@@ -59,6 +59,26 @@ DEFINITE: Final = (
         "a put with a lease, alone or in a transaction, is checked for it when it is applied, before anything is "
         "written, and each request is applied once",
     ),
+    Refusal(
+        "UNAVAILABLE",
+        "etcdserver: unhealthy cluster",
+        "mayAddMember and mayRemoveMember return it before the change is proposed",
+    ),
+    Refusal(
+        "UNKNOWN",
+        "etcdserver: re-configuration failed due to not enough started members",
+        "mayAddMember and mayRemoveMember return it before the change is proposed",
+    ),
+    Refusal(
+        "FAILED_PRECONDITION",
+        "etcdserver: Peer URLs already exists",
+        "the change is checked for it when it is applied, and then made void; each is applied once",
+    ),
+    Refusal(
+        "NOT_FOUND",
+        "etcdserver: member not found",
+        "the change is checked for it when it is applied, and then made void; an id that was removed never comes back",
+    ),
 )
 
 

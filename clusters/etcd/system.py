@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import msgspec
 
-from clusters.etcd.facets import CLIENT_PORT, FACETS, READS, reads
+from clusters.etcd.changes import change, is_member
+from clusters.etcd.facets import CLIENT_PORT, FACETS, PEER_PORT, READS, reads
 from clusters.etcd.install import VERSIONS, install
 from clusters.http import HttpConnection, get
 from clusters.waiting import until
 from harness.errors import ClusterError, InternalError, UsageError
 from harness.protocols import FacetFactory, Node, NodeDigest, NodeStatus
 
-PEER_PORT: Final = 2380
-
 HEARTBEAT_MS: Final = 100
 ELECTION_TIMEOUT_MS: Final = 1000
 
 LOG: Final = "server.log"
+DATA: Final = "data"
 
 MEMBER_UP_TIMEOUT_S: Final = 10.0
 HEALTHY_TIMEOUT_S: Final = 30.0
+END_TIMEOUT_S: Final = 3.0
 ASK_TIMEOUT_S: Final = 0.5
+MEMBERS_TIMEOUT_S: Final = 2.0
+POLL_S: Final = 0.02
 
 _SURROUNDINGS: Final = "no space left|too many open files|cannot allocate memory|address already in use"
 """What ends a server for a reason that is not its own."""
@@ -107,6 +111,7 @@ class Etcd:
         reads(options)
         self.version = version or VERSIONS[-1]
         self._argv: dict[str, list[str]] = {}
+        self._nodes: Sequence[Node] = ()
         self._names: dict[str, str] = {}
 
     async def install(self) -> Sequence[Path]:
@@ -119,16 +124,16 @@ class Etcd:
     async def boot(self, nodes: Sequence[Node]) -> None:
         """See System."""
         binary = str(install(self.version))
-        cluster = ",".join(f"{node.name}=http://{node.ip}:{PEER_PORT}" for node in nodes)
+        self._nodes = nodes
         # Members of another run that still sends to these addresses must not be taken for our own.
         token = secrets.token_hex(8)
-        self._argv = {node.name: _argv(binary, node, cluster, token) for node in nodes}
+        self._argv = {node.name: _argv(binary, node, nodes, token) for node in nodes}
         for node in nodes:
             await self.start(node)
             # A member that starts while another does asks it for its peers, and blocks for four seconds.
             await self._wait(node, _answers_peers, "start", MEMBER_UP_TIMEOUT_S)
         await asyncio.gather(*(self._wait(node, self.ready, "get healthy", HEALTHY_TIMEOUT_S) for node in nodes))
-        self._names = await _member_names(nodes)
+        self._names = await _member_names(nodes[0], nodes)
 
     async def start(self, node: Node) -> None:
         """See System."""
@@ -187,8 +192,71 @@ class Etcd:
             raise OSError(f"{node.name}: compacted at revision {found.compact_revision}, so its hash proves nothing")
         return NodeDigest(at={"revision": wanted or int(found.header.revision)}, digest=f"{found.hash:08x}")
 
+    async def remove(self, node: Node) -> None:
+        """See HasMembership.
+
+        A member that learns that it was removed ends by itself; what it answers until then is held against it, too.
+        """
+        await change(node, self._others(node), member=False)
+        await self._end(node)
+
+    async def add(self, node: Node) -> None:
+        """See HasMembership."""
+        others = self._others(node)
+        if not await is_member(node, others):
+            await self._end(node)
+            await change(node, others, member=True)
+        if await node.state() == "dead":
+            names = await self._members_of_any(others) | {node.name}
+            members = [each for each in self._nodes if each.name in names]
+            self._argv[node.name] = _argv(str(install(self.version)), node, members)
+            await self.start(node)
+        await self._wait(node, self.ready, "serve as a new member", HEALTHY_TIMEOUT_S)
+
+    async def members(self, node: Node) -> frozenset[str]:
+        """Ask for the members that this node has applied; it asks nobody for them.
+
+        Raises:
+            ClusterError: it does not answer.
+        """
+        names = await _member_names(node, self._nodes)
+        self._names |= names  # ids of members that were removed stay known: nodes that are behind may tell them
+        return frozenset(names.values())
+
+    def _others(self, node: Node) -> list[Node]:
+        return [each for each in self._nodes if each.name != node.name]
+
+    async def _members_of_any(self, nodes: Sequence[Node]) -> frozenset[str]:
+        """Return what the first of these nodes that answers says."""
+        for node in nodes[:-1]:
+            try:
+                return await self.members(node)
+            except ClusterError:
+                continue
+        return await self.members(nodes[-1])
+
+    async def _end(self, node: Node) -> None:
+        """Give a server that was removed its time to end, kill it if need be, and delete its data."""
+        if not await _dies(node):
+            await node.signal(signal.SIGKILL)
+            if not await _dies(node):
+                raise ClusterError(f"{node.name}: its server outlived SIGKILL", "see what it is waiting for")
+        code, said = await node.run(["rm", "-rf", f"{node.folder}/{DATA}"])
+        if code:
+            raise ClusterError(f"{node.name}: its data cannot be deleted: {said.strip()}", "see the folder's rights")
+
     async def _wait(self, node: Node, reached: Callable[[Node], Awaitable[bool]], what: str, timeout_s: float) -> None:
         await until(node, reached, server=f"etcd {self.version}", what=what, timeout_s=timeout_s, log=LOG)
+
+
+async def _dies(node: Node) -> bool:
+    try:
+        async with asyncio.timeout(END_TIMEOUT_S):
+            while await node.state() != "dead":
+                await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        return False
+    return True
 
 
 async def _answers_peers(node: Node) -> bool:
@@ -199,32 +267,38 @@ async def _answers_peers(node: Node) -> bool:
     return True
 
 
-async def _member_names(nodes: Sequence[Node]) -> dict[str, str]:
-    """Return each node's name by its member id, written as raft writes it."""
+async def _member_names(asked: Node, nodes: Sequence[Node]) -> dict[str, str]:
+    """Return the names of the members by their ids, written as raft writes them, as one node knows them."""
     by_url = {f"http://{node.ip}:{PEER_PORT}": node.name for node in nodes}
     try:
-        reply = await get(nodes[0].ip, PEER_PORT, "/members", timeout_s=MEMBER_UP_TIMEOUT_S)
+        reply = await get(asked.ip, PEER_PORT, "/members", timeout_s=MEMBERS_TIMEOUT_S)
         members = msgspec.json.decode(reply, type=list[_Member])
     except (OSError, msgspec.DecodeError) as error:
         raise ClusterError(
-            f"{nodes[0].name}: etcd does not tell its members: {error}", "run again; see its log if it stays so"
+            f"{asked.name}: etcd does not tell its members: {error}", "run again; see its log if it stays so"
         ) from error
     return {f"{member.id:x}": by_url[member.peer_urls[0]] for member in members}
 
 
-def _argv(binary: str, node: Node, cluster: str, token: str) -> list[str]:
-    """Return the command line of a member; the initial-* flags are ignored once it has data."""
+def _argv(binary: str, node: Node, members: Sequence[Node], token: str = "") -> list[str]:
+    """Return the command line of a member; the initial-* flags are ignored once it has data.
+
+    Args:
+        members: with which it begins.
+        token: of a cluster that begins; "" where it joins one that runs.
+    """
+    cluster = ",".join(f"{each.name}=http://{each.ip}:{PEER_PORT}" for each in members)
     peer, client = (f"http://{node.ip}:{port}" for port in (PEER_PORT, CLIENT_PORT))
     flags = {
         "name": node.name,
-        "data-dir": f"{node.folder}/data",
+        "data-dir": f"{node.folder}/{DATA}",
         "listen-peer-urls": peer,
         "initial-advertise-peer-urls": peer,
         "listen-client-urls": client,
         "advertise-client-urls": client,
         "initial-cluster": cluster,
-        "initial-cluster-state": "new",
-        "initial-cluster-token": token,
+        "initial-cluster-state": "new" if token else "existing",
+        "initial-cluster-token": token or "joins",
         "heartbeat-interval": HEARTBEAT_MS,
         "election-timeout": ELECTION_TIMEOUT_MS,
         "logger": "zap",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clusters.memory import MemoryBackend
+from clusters.memory import Memory, MemoryBackend
 from harness.config import RunConfig, Schedule, Step
 from harness.errors import UsageError
 from harness.session import check_faults
@@ -75,8 +75,8 @@ def test_what_makes_no_sense_is_refused(params: dict[str, Any], said: str) -> No
 def test_a_schedule_is_held_to_what_the_backend_can() -> None:
     """Before anything starts, a fault that the backend's nodes cannot have is a usage error that says why."""
     step = Step(fault=0, kind="clock", start_s=1, stop_s=2, params=ONE | {"shape": "drift", "rate": 0.1})
-    check_faults(Schedule(()), CONFIG, MemoryBackend("0"))
+    check_faults(Schedule(()), CONFIG, MemoryBackend("0"), Memory())
     with pytest.raises(UsageError, match="no clock on the backend memory: nodes in memory have no clock of their own"):
-        check_faults(Schedule((step,)), CONFIG, MemoryBackend("0"))
+        check_faults(Schedule((step,)), CONFIG, MemoryBackend("0"), Memory())
     with pytest.raises(UsageError, match="no client processes with the backend memory"):
-        check_faults(Schedule(()), RunConfig(system="memory", client_processes=2), MemoryBackend("0"))
+        check_faults(Schedule(()), RunConfig(system="memory", client_processes=2), MemoryBackend("0"), Memory())

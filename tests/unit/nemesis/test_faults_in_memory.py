@@ -18,7 +18,7 @@ from harness.op import Call
 from nemesis import FAMILIES, Nemesis, family, measure
 from nemesis.grudge import SHAPES, grudge
 
-FITTING = [name for name in FAMILIES if name not in MemoryBackend.lacks]
+FITTING = [name for name, each in FAMILIES.items() if name not in MemoryBackend.lacks and each.fits(Memory())]
 NAMES = ["n1", "n2", "n3", "n4", "n5"]
 PAUSE_N2 = {"kind": "pause", "target": "one", "nodes": ["n2"]}
 KILL_N2 = {"kind": "kill", "target": "one", "nodes": ["n2"]}
