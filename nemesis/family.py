@@ -11,7 +11,7 @@ import msgspec
 
 from harness.errors import UsageError
 from harness.protocols import Cluster, Fault
-from nemesis import clock, freeze, kill, partition, pause
+from nemesis import clock, freeze, kill, packets, partition, pause
 from nemesis.targets import Params
 
 
@@ -115,6 +115,14 @@ FAMILIES: dict[str, Family] = {
             freeze.FreezeParams,
             freeze.choose,
             freeze.Freeze,
+        ),
+        Family(
+            "packets",
+            "shapes links between nodes: delay, loss, duplicate, reorder, corrupt, rate; shapes as partition",
+            2,
+            packets.PacketsParams,
+            packets.choose,
+            packets.Packets,
         ),
     )
 }

@@ -23,7 +23,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from clusters.agent.firewall import CHAIN, Firewall, address
+from clusters.agent.firewall import CHAIN, Firewall, address, shape_rules
+from clusters.agent.packets import Packets, Trials
 from clusters.agent.processes import (
     LIBC,
     PR_SET_CHILD_SUBREAPER,
@@ -63,6 +64,8 @@ class Agent:
     def __init__(self) -> None:
         self.selector = selectors.DefaultSelector()
         self.firewall = Firewall()
+        self.packets = Packets()
+        self.trials = Trials()
         self.clock: Clock | None = None  # made when it is wanted
         self.probes = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.probes.setblocking(False)
@@ -95,6 +98,7 @@ class Agent:
                 self.kill_all()  # first: nothing may speak once the rules are gone
             finally:
                 self.firewall.heal()
+                self.packets.close()
 
     def end(self, *_: object) -> None:
         self.ending = True
@@ -174,6 +178,7 @@ class Agent:
         if self.clock:
             self.clock.heal()
         self.firewall.heal()
+        self.shape({})
         for entry in list(os.scandir(self.folder)):
             remove = shutil.rmtree if entry.is_dir(follow_symlinks=False) else os.unlink
             remove(entry.path)
@@ -220,6 +225,37 @@ class Agent:
     def do_blocked(self) -> list[str]:
         return sorted(self.firewall.counts())
 
+    def do_shape(self, links: dict[str, dict[str, float]]) -> None:
+        """Lose, hold, double or damage packets by their source: the full state, {} heals."""
+        self.shape({address(source): figures for source, figures in links.items()})
+
+    def shape(self, links: dict[str, dict[str, float]]) -> None:
+        if self.packets.socket is not None:
+            self.selector.unregister(self.packets.socket)
+        if self.firewall.shaped:
+            self.firewall.shape([])  # first: nothing new is held while the queues are changed
+        self.packets.shape(links)
+        if self.packets.socket is not None:
+            self.selector.register(self.packets.socket, selectors.EVENT_READ, self.packets.take)
+        if links:
+            self.firewall.shape(shape_rules(self.packets.links.items()))
+
+    def do_shaped(self) -> dict[str, Any]:
+        """Return how many rules shape packets, and by source what was done to them."""
+        return {"rules": self.firewall.shaping(), "links": self.packets.report()}
+
+    def do_trial_send(self, targets: list[str], count: int, size: int) -> None:
+        """Send numbered test packets to all targets."""
+        for target in map(address, targets):
+            for _ in range(count):
+                with contextlib.suppress(BlockingIOError):
+                    self.probes.sendto(self.trials.packet(size), (target, PROBE_PORT))
+
+    def do_trial(self) -> dict[str, Any]:
+        """Return by source how test packets have fared since this was asked last."""
+        self.take_probes()
+        return self.trials.report()
+
     def do_skew(self, programme: list[list[float]], clocks: list[str]) -> None:
         self.servers_clock().skew(programme, clocks)
 
@@ -263,9 +299,11 @@ class Agent:
     def take_probes(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while True:
-                message, (source, _) = self.probes.recvfrom(256)
+                message, (source, _) = self.probes.recvfrom(2048)
                 if message == PROBE_MESSAGE:
                     self.heard.add(source)
+                elif message.startswith(Trials.MARK):
+                    self.trials.take(message, source)
 
     def do_run(self, argv: list[str], limit_s: float) -> object:
         process = spawn(argv, self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -304,8 +342,8 @@ class Agent:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(job.process.pid, signal.SIGKILL)
         waits = [max(0.001, job.deadline - now) for job in self.jobs.values()]
-        if self.clock and (next_tick_s := self.clock.tick()) is not None:
-            waits.append(next_tick_s)
+        ticks = (self.clock.tick() if self.clock else None, self.packets.tick())
+        waits += [seconds for seconds in ticks if seconds is not None]
         return min(waits, default=None)
 
 
