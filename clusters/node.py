@@ -43,6 +43,17 @@ class RemoteNode:
     async def signal(self, number: int) -> None:
         await self.carrier.call("signal", number=int(number))
 
+    async def pending(self, number: int) -> bool:
+        pending: bool = await self.carrier.call("pending", number=int(number))
+        return pending
+
+    async def duty(self, period_s: float, share: float) -> None:
+        await self.carrier.call("duty", period_s=period_s, share=share)
+
+    async def duty_stops(self) -> int:
+        stops: int = await self.carrier.call("duty_stops")
+        return stops
+
     async def state(self) -> str:
         state: str = await self.carrier.call("state")
         return state

@@ -143,6 +143,19 @@ class Node(Protocol):
     async def signal(self, number: int) -> None:
         """Send a signal to the server process (and its children); nothing happens where none runs."""
 
+    async def pending(self, number: int) -> bool:
+        """Say whether a signal to the server still waits to be delivered; never, where it is dead."""
+
+    async def duty(self, period_s: float, share: float) -> None:
+        """Stop the server for a share of each period, a restarted one too; with 0, 0 let it go on.
+
+        Raises:
+            ClusterError: the cycle cannot be kept.
+        """
+
+    async def duty_stops(self) -> int:
+        """Return how often the last duty cycle has stopped every thread of the server."""
+
     async def state(self) -> str:
         """Return the server's state: running, paused (SIGSTOP took effect on every thread), or dead."""
 

@@ -11,7 +11,7 @@ import msgspec
 
 from harness.errors import UsageError
 from harness.protocols import Cluster, Fault
-from nemesis import clock, freeze, kill, packets, partition, pause
+from nemesis import clock, freeze, kill, packets, partition, pause, process
 from nemesis.targets import Params
 
 
@@ -123,6 +123,14 @@ FAMILIES: dict[str, Family] = {
             packets.PacketsParams,
             packets.choose,
             packets.Packets,
+        ),
+        Family(
+            "process",
+            "hits servers: stop, signal, burst, slow, restarts; one, minority, majority, all, leader",
+            1,
+            process.ProcessParams,
+            process.choose,
+            process.Process,
         ),
     )
 }

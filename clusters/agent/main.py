@@ -23,6 +23,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from clusters.agent.duty import Duty, pending
 from clusters.agent.firewall import CHAIN, Firewall, address, shape_rules
 from clusters.agent.packets import Packets, Trials
 from clusters.agent.processes import (
@@ -67,6 +68,7 @@ class Agent:
         self.packets = Packets()
         self.trials = Trials()
         self.clock: Clock | None = None  # made when it is wanted
+        self.duty = Duty(self.family)
         self.probes = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.probes.setblocking(False)
         self.heard: set[str] = set()
@@ -175,6 +177,7 @@ class Agent:
         import shutil  # late: it loads every compression library
 
         self.kill_all()
+        self.duty.end()
         if self.clock:
             self.clock.heal()
         self.firewall.heal()
@@ -209,6 +212,21 @@ class Agent:
         for pid in self.family():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+    def do_pending(self, number: int) -> bool:
+        """Say whether a signal still waits to be delivered."""
+        return pending(self.family(), number)
+
+    def do_duty(self, period_s: float, share: float) -> None:
+        """Stop the server for a share of each period, until this is called with 0, 0."""
+        if share:
+            self.duty.begin(period_s, share)
+        else:
+            self.duty.end()
+
+    def do_duty_stops(self) -> int:
+        """Return how often the cycle has stopped every thread of the server."""
+        return self.duty.stops
 
     def do_state(self) -> str:
         family = self.family()
@@ -342,7 +360,7 @@ class Agent:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(job.process.pid, signal.SIGKILL)
         waits = [max(0.001, job.deadline - now) for job in self.jobs.values()]
-        ticks = (self.clock.tick() if self.clock else None, self.packets.tick())
+        ticks = (self.clock.tick() if self.clock else None, self.packets.tick(), self.duty.tick())
         waits += [seconds for seconds in ticks if seconds is not None]
         return min(waits, default=None)
 

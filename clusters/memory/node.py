@@ -19,6 +19,7 @@ NODES_MAX = 254
 NO_CLOCK = "nodes in memory have no clock of their own"
 NO_CLIENTS = "its nodes live in the harness's own process, where clients of another one do not reach them"
 NO_PACKETS = "nodes in memory call each other and send no packets"
+NO_PROCESS = "servers in memory have no processes of their own; use pause and kill"
 REAL = "use --backend docker or netns, or leave it out of --nemesis"
 
 
@@ -90,6 +91,18 @@ class MemoryNode:
             self._become("running")
         else:
             self._become("dead")
+
+    async def pending(self, number: int) -> bool:
+        """Say no: signals to it take effect at once."""
+        return False
+
+    async def duty(self, period_s: float, share: float) -> None:
+        if share:
+            raise UsageError(f"{self.name}: {NO_PROCESS}", REAL)
+
+    async def duty_stops(self) -> int:
+        """Tell of no stop."""
+        return 0
 
     async def state(self) -> str:
         return self._state
@@ -179,7 +192,12 @@ class MemoryBackend:
     """
 
     name = "memory"
-    lacks: Mapping[str, str] = {"clock": NO_CLOCK, "freeze": NO_CLIENTS, "packets": NO_PACKETS}
+    lacks: Mapping[str, str] = {
+        "clock": NO_CLOCK,
+        "freeze": NO_CLIENTS,
+        "packets": NO_PACKETS,
+        "process": NO_PROCESS,
+    }
 
     def __init__(self, run_id: str) -> None:
         self._network = Network()

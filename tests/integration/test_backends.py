@@ -204,6 +204,7 @@ async def main():
             await node.skew([(0.01, 10**12, 0), (0.01, 0, 0)], ["realtime"])
         await node.shape({other.ip: {"loss": 0.5, "delay_ms": 9000} for other in nodes if other is not node})
     await nodes[0].signal(signal.SIGSTOP)
+    await nodes[1].duty(0.1, 0.9)
     holder = os.fork()  # a child that holds copies of the pipes
     if holder == 0:
         time.sleep(60)

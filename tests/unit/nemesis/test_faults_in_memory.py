@@ -283,6 +283,10 @@ UNFIT: list[tuple[dict[str, Any], str]] = [
         "n2: nodes in memory have no clock of their own",
     ),
     ({"kind": "packets", "shape": "all", "order": NAMES, "loss": 0.5}, "nodes in memory call each other"),
+    (
+        {"kind": "process", "target": "one", "nodes": ["n2"], "action": "slow", "period_s": 0.1, "share": 0.5},
+        "have no processes of their own",
+    ),
 ]
 
 
