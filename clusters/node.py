@@ -9,7 +9,7 @@ from pathlib import Path
 from clusters.carrier import Carrier
 from clusters.subnets import NODES_MAX
 from harness.errors import ClusterError, UsageError
-from harness.protocols import Clock, Probe, Reading
+from harness.protocols import Clock, Probe, Reading, Shaped, Trial
 
 PIECE_BYTES = 4 << 20  # of a file, one request
 WIPE_TIMEOUT_S = 30.0  # data may be gigabytes
@@ -43,6 +43,17 @@ class RemoteNode:
     async def signal(self, number: int) -> None:
         await self.carrier.call("signal", number=int(number))
 
+    async def pending(self, number: int) -> bool:
+        pending: bool = await self.carrier.call("pending", number=int(number))
+        return pending
+
+    async def duty(self, period_s: float, share: float) -> None:
+        await self.carrier.call("duty", period_s=period_s, share=share)
+
+    async def duty_stops(self) -> int:
+        stops: int = await self.carrier.call("duty_stops")
+        return stops
+
     async def state(self) -> str:
         state: str = await self.carrier.call("state")
         return state
@@ -52,6 +63,20 @@ class RemoteNode:
 
     async def blocked(self) -> frozenset[str]:
         return frozenset(await self.carrier.call("blocked"))
+
+    async def shape(self, links: Mapping[str, Mapping[str, float]]) -> None:
+        await self.carrier.call("shape", links={source: dict(figures) for source, figures in links.items()})
+
+    async def shaped(self) -> Shaped:
+        found = await self.carrier.call("shaped")
+        return Shaped(rules=found["rules"], links=found["links"])
+
+    async def trial_send(self, targets: Sequence[str], *, count: int, size: int) -> None:
+        await self.carrier.call("trial_send", targets=list(targets), count=count, size=size)
+
+    async def trial(self) -> Mapping[str, Trial]:
+        found = await self.carrier.call("trial")
+        return {source: Trial(**figures) for source, figures in found.items()}
 
     async def skew(self, programme: Sequence[tuple[float, int, float]], clocks: Sequence[str]) -> None:
         await self.carrier.call("skew", programme=[list(step) for step in programme], clocks=list(clocks))

@@ -56,6 +56,38 @@ class Probe(NamedTuple):
     dropped: frozenset[str]
 
 
+class Shaped(NamedTuple):
+    """How a node's packets are shaped now.
+
+    Attributes:
+        rules: how many rules of its kernel lose packets or hand them on.
+        links: by source, what was done to how many packets: seen, held, duplicated, reordered, corrupted, overflowed.
+    """
+
+    rules: int
+    links: Mapping[str, Mapping[str, int]]
+
+
+class Trial(NamedTuple):
+    """How a source's numbered test packets fared on their way to a node.
+
+    Attributes:
+        arrived: how many did, each counted once.
+        duplicates: how many came again.
+        reordered: how often one came after a later one.
+        delay_ms_min: of the fastest.
+        delay_ms_median: of the one in the middle.
+        delay_ms_max: of the slowest.
+    """
+
+    arrived: int
+    duplicates: int
+    reordered: int
+    delay_ms_min: float
+    delay_ms_median: float
+    delay_ms_max: float
+
+
 class Reading(NamedTuple):
     """What a thread of a server read from one clock, against the node's own.
 
@@ -110,6 +142,19 @@ class Node(Protocol):
     async def signal(self, number: int) -> None:
         """Send a signal to the server process (and its children); nothing happens where none runs."""
 
+    async def pending(self, number: int) -> bool:
+        """Say whether a signal to the server still waits to be delivered; never, where it is dead."""
+
+    async def duty(self, period_s: float, share: float) -> None:
+        """Stop the server for a share of each period, a restarted one too; with 0, 0 let it go on.
+
+        Raises:
+            ClusterError: the cycle cannot be kept.
+        """
+
+    async def duty_stops(self) -> int:
+        """Return how often the last duty cycle has stopped every thread of the server."""
+
     async def state(self) -> str:
         """Return the server's state: running, paused (SIGSTOP took effect on every thread), or dead."""
 
@@ -118,6 +163,26 @@ class Node(Protocol):
 
     async def blocked(self) -> frozenset[str]:
         """Return the addresses that the node's rules drop now, as the kernel lists them."""
+
+    async def shape(self, links: Mapping[str, Mapping[str, float]]) -> None:
+        """Lose, hold, double, damage or slow down packets on their way in: the full state each time, empty heals.
+
+        Args:
+            links: by the source's address its figures, 0 where not given: delay_ms, jitter_ms, rate_kbit, and the
+                probabilities loss, duplicate, reorder, corrupt.
+
+        Raises:
+            ClusterError: the node's kernel cannot do it.
+        """
+
+    async def shaped(self) -> Shaped:
+        """Return what the node does to packets now."""
+
+    async def trial_send(self, targets: Sequence[str], *, count: int, size: int) -> None:
+        """Send numbered test packets of `size` bytes to each address."""
+
+    async def trial(self) -> Mapping[str, Trial]:
+        """Return by source how test packets fared since this was asked last; those of which none came are left out."""
 
     async def skew(self, programme: Sequence[tuple[float, int, float]], clocks: Sequence[str]) -> None:
         """Skew clocks (realtime, monotonic) of the server, after a restart too, until `unskew`; see docs/nemeses.md.
@@ -314,6 +379,6 @@ class Checker(Protocol):
 
 __all__ = [
     "Backend", "Checker", "Client", "ClientProcess", "Clock", "Cluster", "FacetFactory", "Fault", "HasDigest",
-    "HasLogPatterns", "HasMembership", "HasStatus", "Node", "NodeDigest", "NodeStatus", "Probe", "Reading",
-    "System", "Unavailable",
+    "HasLogPatterns", "HasMembership", "HasStatus", "Node", "NodeDigest", "NodeStatus", "Probe", "Reading", "Shaped",
+    "System", "Trial", "Unavailable",
 ]  # fmt: skip

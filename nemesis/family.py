@@ -11,7 +11,7 @@ import msgspec
 
 from harness.errors import UsageError
 from harness.protocols import Cluster, Fault, HasMembership, System
-from nemesis import clock, freeze, kill, membership, partition, pause
+from nemesis import clock, freeze, kill, membership, packets, partition, pause, process
 from nemesis.targets import Params
 
 
@@ -134,6 +134,22 @@ FAMILIES: dict[str, Family] = {
             membership.choose,
             membership.Membership,
             needs=HasMembership,
+        ),
+        Family(
+            "packets",
+            "shapes links between nodes: delay, loss, duplicate, reorder, corrupt, rate; shapes as partition",
+            2,
+            packets.PacketsParams,
+            packets.choose,
+            packets.Packets,
+        ),
+        Family(
+            "process",
+            "hits servers: stop, signal, burst, slow, restarts; one, minority, majority, all, leader",
+            1,
+            process.ProcessParams,
+            process.choose,
+            process.Process,
         ),
     )
 }

@@ -14,22 +14,23 @@ PAUSE_S: Final = 0.02
 """At most 2 s: what has not taken effect by then has failed."""
 
 
-async def until(look: Callable[[], Awaitable[list[str]]], what: str, hint: str) -> int:
+async def until(look: Callable[[], Awaitable[list[str]]], what: str, hint: str, *, looks_max: int = LOOKS_MAX) -> int:
     """Look until there is nothing to object to.
 
     Args:
         look: measures, and returns objections.
         what: what did not happen, for the error.
         hint: what to do then.
+        looks_max: how often to look, every PAUSE_S.
 
     Returns:
         How many looks it took.
 
     Raises:
-        FaultError: there still are objections after LOOKS_MAX looks.
+        FaultError: there still are objections after `looks_max` looks.
     """
     objections: list[str] = []
-    for count in range(1, LOOKS_MAX + 1):
+    for count in range(1, looks_max + 1):
         objections = await look()
         if not objections:
             return count
@@ -42,7 +43,9 @@ async def states(nodes: Mapping[str, Node], names: Collection[str]) -> dict[str,
     return dict(zip(names, await asyncio.gather(*(nodes[name].state() for name in names)), strict=True))
 
 
-async def wait_states(nodes: Mapping[str, Node], names: Collection[str], wanted: Set[str], what: str) -> dict[str, str]:
+async def wait_states(
+    nodes: Mapping[str, Node], names: Collection[str], wanted: Set[str], what: str, *, looks_max: int = LOOKS_MAX
+) -> dict[str, str]:
     """Wait until every server's state is one of `wanted`, and return the states as evidence.
 
     Raises:
@@ -54,7 +57,7 @@ async def wait_states(nodes: Mapping[str, Node], names: Collection[str], wanted:
         found.update(await states(nodes, names))
         return [f"the server of {name} is {state}" for name, state in found.items() if state not in wanted]
 
-    await until(look, what, "look at these nodes' logs in the run's folder")
+    await until(look, what, "look at these nodes' logs in the run's folder", looks_max=looks_max)
     return found
 
 

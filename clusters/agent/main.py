@@ -23,7 +23,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from clusters.agent.firewall import CHAIN, Firewall, address
+from clusters.agent.duty import Duty, pending
+from clusters.agent.firewall import CHAIN, Firewall, address, shape_rules
+from clusters.agent.packets import Packets, Trials
 from clusters.agent.processes import (
     LIBC,
     PR_SET_CHILD_SUBREAPER,
@@ -63,7 +65,10 @@ class Agent:
     def __init__(self) -> None:
         self.selector = selectors.DefaultSelector()
         self.firewall = Firewall()
+        self.packets = Packets()
+        self.trials = Trials()
         self.clock: Clock | None = None  # made when it is wanted
+        self.duty = Duty(self.family)
         self.probes = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.probes.setblocking(False)
         self.heard: set[str] = set()
@@ -95,6 +100,7 @@ class Agent:
                 self.kill_all()  # first: nothing may speak once the rules are gone
             finally:
                 self.firewall.heal()
+                self.packets.close()
 
     def end(self, *_: object) -> None:
         self.ending = True
@@ -171,9 +177,11 @@ class Agent:
         import shutil  # late: it loads every compression library
 
         self.kill_all()
+        self.duty.end()
         if self.clock:
             self.clock.heal()
         self.firewall.heal()
+        self.shape({})
         for entry in list(os.scandir(self.folder)):
             remove = shutil.rmtree if entry.is_dir(follow_symlinks=False) else os.unlink
             remove(entry.path)
@@ -205,6 +213,21 @@ class Agent:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
+    def do_pending(self, number: int) -> bool:
+        """Say whether a signal still waits to be delivered."""
+        return pending(self.family(), number)
+
+    def do_duty(self, period_s: float, share: float) -> None:
+        """Stop the server for a share of each period, until this is called with 0, 0."""
+        if share:
+            self.duty.begin(period_s, share)
+        else:
+            self.duty.end()
+
+    def do_duty_stops(self) -> int:
+        """Return how often the cycle has stopped every thread of the server."""
+        return self.duty.stops
+
     def do_state(self) -> str:
         family = self.family()
         return judge([state for pid in family for state in thread_states(pid)]) if family else "dead"
@@ -219,6 +242,37 @@ class Agent:
 
     def do_blocked(self) -> list[str]:
         return sorted(self.firewall.counts())
+
+    def do_shape(self, links: dict[str, dict[str, float]]) -> None:
+        """Lose, hold, double or damage packets by their source: the full state, {} heals."""
+        self.shape({address(source): figures for source, figures in links.items()})
+
+    def shape(self, links: dict[str, dict[str, float]]) -> None:
+        if self.packets.socket is not None:
+            self.selector.unregister(self.packets.socket)
+        if self.firewall.shaped:
+            self.firewall.shape([])  # first: nothing new is held while the queues are changed
+        self.packets.shape(links)
+        if self.packets.socket is not None:
+            self.selector.register(self.packets.socket, selectors.EVENT_READ, self.packets.take)
+        if links:
+            self.firewall.shape(shape_rules(self.packets.links.items()))
+
+    def do_shaped(self) -> dict[str, Any]:
+        """Return how many rules shape packets, and by source what was done to them."""
+        return {"rules": self.firewall.shaping(), "links": self.packets.report()}
+
+    def do_trial_send(self, targets: list[str], count: int, size: int) -> None:
+        """Send numbered test packets to all targets."""
+        for target in map(address, targets):
+            for _ in range(count):
+                with contextlib.suppress(BlockingIOError):
+                    self.probes.sendto(self.trials.packet(size), (target, PROBE_PORT))
+
+    def do_trial(self) -> dict[str, Any]:
+        """Return by source how test packets have fared since this was asked last."""
+        self.take_probes()
+        return self.trials.report()
 
     def do_skew(self, programme: list[list[float]], clocks: list[str]) -> None:
         self.servers_clock().skew(programme, clocks)
@@ -263,9 +317,11 @@ class Agent:
     def take_probes(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while True:
-                message, (source, _) = self.probes.recvfrom(256)
+                message, (source, _) = self.probes.recvfrom(2048)
                 if message == PROBE_MESSAGE:
                     self.heard.add(source)
+                elif message.startswith(Trials.MARK):
+                    self.trials.take(message, source)
 
     def do_run(self, argv: list[str], limit_s: float) -> object:
         process = spawn(argv, self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -304,8 +360,8 @@ class Agent:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(job.process.pid, signal.SIGKILL)
         waits = [max(0.001, job.deadline - now) for job in self.jobs.values()]
-        if self.clock and (next_tick_s := self.clock.tick()) is not None:
-            waits.append(next_tick_s)
+        ticks = (self.clock.tick() if self.clock else None, self.packets.tick(), self.duty.tick())
+        waits += [seconds for seconds in ticks if seconds is not None]
         return min(waits, default=None)
 
 

@@ -11,13 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import ClusterError, UsageError
-from harness.protocols import Clock, Node, Probe, Unavailable
+from harness.protocols import Clock, Node, Probe, Shaped, Trial, Unavailable
 
 NODES_MAX = 254
 """As many addresses as 192.0.2.0/24 has, the network that is set aside for examples."""
 
 NO_CLOCK = "nodes in memory have no clock of their own"
 NO_CLIENTS = "its nodes live in the harness's own process, where clients of another one do not reach them"
+NO_PACKETS = "nodes in memory call each other and send no packets"
+NO_PROCESS = "servers in memory have no processes of their own; use pause and kill"
+REAL = "use --backend docker or netns, or leave it out of --nemesis"
 
 
 class Network:
@@ -89,6 +92,18 @@ class MemoryNode:
         else:
             self._become("dead")
 
+    async def pending(self, number: int) -> bool:
+        """Say no: signals to it take effect at once."""
+        return False
+
+    async def duty(self, period_s: float, share: float) -> None:
+        if share:
+            raise UsageError(f"{self.name}: {NO_PROCESS}", REAL)
+
+    async def duty_stops(self) -> int:
+        """Tell of no stop."""
+        return 0
+
     async def state(self) -> str:
         return self._state
 
@@ -103,8 +118,23 @@ class MemoryNode:
     async def blocked(self) -> frozenset[str]:
         return self.sources
 
+    async def shape(self, links: Mapping[str, Mapping[str, float]]) -> None:
+        if links:
+            raise UsageError(f"{self.name}: {NO_PACKETS}", REAL)
+
+    async def shaped(self) -> Shaped:
+        """Tell of no rule."""
+        return Shaped(0, {})
+
+    async def trial_send(self, targets: Sequence[str], *, count: int, size: int) -> None:
+        """Do nothing: there are no packets."""
+
+    async def trial(self) -> Mapping[str, Trial]:
+        """Tell of no packet."""
+        return {}
+
     async def skew(self, programme: Sequence[tuple[float, int, float]], clocks: Sequence[str]) -> None:
-        raise UsageError(f"{self.name}: {NO_CLOCK}", "use --backend docker or netns, or leave clock out of --nemesis")
+        raise UsageError(f"{self.name}: {NO_CLOCK}", REAL)
 
     async def unskew(self) -> None:
         """Do nothing: its clock is never skewed."""
@@ -162,7 +192,12 @@ class MemoryBackend:
     """
 
     name = "memory"
-    lacks: Mapping[str, str] = {"clock": NO_CLOCK, "freeze": NO_CLIENTS}
+    lacks: Mapping[str, str] = {
+        "clock": NO_CLOCK,
+        "freeze": NO_CLIENTS,
+        "packets": NO_PACKETS,
+        "process": NO_PROCESS,
+    }
 
     def __init__(self, run_id: str) -> None:
         self._network = Network()

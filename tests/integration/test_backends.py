@@ -202,7 +202,9 @@ async def main():
         await node.block([other.ip for other in nodes if other is not node])
         if os.uname().machine == "x86_64":
             await node.skew([(0.01, 10**12, 0), (0.01, 0, 0)], ["realtime"])
+        await node.shape({other.ip: {"loss": 0.5, "delay_ms": 9000} for other in nodes if other is not node})
     await nodes[0].signal(signal.SIGSTOP)
+    await nodes[1].duty(0.1, 0.9)
     holder = os.fork()  # a child that holds copies of the pipes
     if holder == 0:
         time.sleep(60)
@@ -238,7 +240,7 @@ def healed(name: str, run_id: str, spaces: set[str]) -> Callable[[], bool]:
         rules = "".join(inside(machine, "iptables", "-S") for machine in machines)
         running = "".join(inside(machine, "ps", "-eo", "args") for machine in machines)
         assert running.count("sleep infinity") >= 3, "the machines themselves stand"
-        return "DROP" not in rules and "4242" not in running and "agent" not in running
+        return "DROP" not in rules and "NFQUEUE" not in rules and "4242" not in running and "agent" not in running
 
     return in_containers if name == "docker" else lambda: not spaces & live_spaces()
 

@@ -277,16 +277,29 @@ def test_misuse_is_told_apart() -> None:
     on_cluster(story)
 
 
-def test_a_node_in_memory_has_no_clock_of_its_own() -> None:
-    """Where a schedule skews its clock all the same, the error says why that cannot be."""
+UNFIT: list[tuple[dict[str, Any], str]] = [
+    (
+        {"kind": "clock", "target": "one", "nodes": ["n2"], "shape": "offset", "offset_ms": 5},
+        "n2: nodes in memory have no clock of their own",
+    ),
+    ({"kind": "packets", "shape": "all", "order": NAMES, "loss": 0.5}, "nodes in memory call each other"),
+    (
+        {"kind": "process", "target": "one", "nodes": ["n2"], "action": "slow", "period_s": 0.1, "share": 0.5},
+        "have no processes of their own",
+    ),
+]
+
+
+@pytest.mark.parametrize(("value", "said"), UNFIT, ids=lambda value: value["kind"] if isinstance(value, dict) else "")
+def test_nodes_in_memory_say_what_they_cannot_have(value: dict[str, Any], said: str) -> None:
+    """Where a schedule asks for it all the same, the error says why that cannot be; nothing needs a heal."""
 
     async def story(cluster: Cluster, nemesis: Nemesis) -> None:
-        value = {"kind": "clock", "target": "one", "nodes": ["n2"], "shape": "offset", "offset_ms": 5}
-        with pytest.raises(FaultError, match="n2: nodes in memory have no clock of their own"):
+        with pytest.raises(FaultError, match=said):
             await nemesis.invoke(inject(value))
-        assert await nemesis.heal_all() == []
 
     on_cluster(story)
+    assert value["kind"] in MemoryBackend.lacks
 
 
 def test_families_are_listed_for_people() -> None:

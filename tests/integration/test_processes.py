@@ -1,0 +1,121 @@
+"""Faults of processes on real machines: each is measured in the server, and it runs again after the heal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+from waiting import until
+
+from harness.errors import ClusterError, FaultError
+from harness.op import Call
+from harness.protocols import Backend, Node
+from nemesis import Nemesis
+
+Run = Callable[..., Any]
+OBEYS = """
+import signal, time
+signal.signal(signal.SIGHUP, lambda *_: print("heard", flush=True))
+print("up", flush=True)
+while True: time.sleep(0.01)
+"""
+SERVER = ("python3", "-c", OBEYS)
+ACTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"action": "stop"}, "dead"),
+    ({"action": "signal", "signal": "SIGINT"}, "dead"),
+    ({"action": "signal", "signal": "SIGHUP"}, "running"),
+    ({"action": "burst", "period_s": 0.2, "share": 0.5}, ""),
+    ({"action": "slow", "period_s": 0.02, "share": 0.8}, ""),
+    ({"action": "restarts", "period_s": 0.1}, ""),
+]
+
+
+class Servers:
+    """A cluster of servers that wait for signals; n1 leads."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.nodes: Mapping[str, Node] = {node.name: node for node in nodes}
+        self.starts = 0
+
+    async def leader(self) -> str | None:
+        return "n1"
+
+    async def restart(self, name: str) -> None:
+        self.starts += 1
+        await self.nodes[name].start(SERVER, log=f"{self.starts}.log")
+
+    async def up(self, name: str) -> None:
+        """Start a server and wait until it knows its signals."""
+        await self.restart(name)
+
+        async def said() -> bool:
+            return b"up" in await self.nodes[name].read(f"{self.starts}.log")
+
+        await until(said, "the server is up")
+
+
+async def every_action(backend: Backend, nodes: Sequence[Node]) -> None:
+    """Do each in turn to a fresh server."""
+    servers = Servers(nodes)
+    nemesis = Nemesis(servers)
+    node = nodes[0]
+    for number, (params, state) in enumerate(ACTIONS):
+        await servers.up("n1")
+        value = {"kind": "process", "target": "leader", "nodes": ["leader"], "otherwise": "n2"} | params
+        injected = await nemesis.invoke(Call("inject", number, value))
+        assert injected["nodes"] == ["n1"]
+        if params["action"] == "signal":
+
+            async def obeyed(expected: str = state) -> bool:
+                return await node.state() == expected
+
+            await until(obeyed, f"{params} has its effect")
+        elif state:
+            assert injected["evidence"]["states"] == {"n1": state}
+        else:
+            assert injected["evidence"]["rounds"]["n1"] >= 1
+        await nemesis.invoke(Call("heal", number, {"kind": "process"}))
+        assert await node.state() == "running"
+        await node.wipe()
+
+
+def test_each_action_is_measured_and_healed(on_backend: Run) -> None:
+    """On each backend stops, signals, bursts, slowness and restarts take effect, and after the heal the server runs."""
+    on_backend(every_action, nodes=2)
+
+
+async def odd_moments(backend: Backend, nodes: Sequence[Node]) -> None:
+    """Hit a dead server; hit one twice; let it die and start anew under it; wipe in the middle."""
+    servers = Servers(nodes)
+    nemesis = Nemesis(servers)
+    value = {"kind": "process", "target": "one", "nodes": ["n1"], "action": "burst", "period_s": 0.1, "share": 0.9}
+    with pytest.raises(FaultError, match="the server of n1 is dead before the fault"):
+        await nemesis.invoke(Call("inject", 0, value | {"action": "slow"}))
+    assert await nemesis.heal_all() == []
+    assert await nodes[0].state() == "running"
+    await nemesis.invoke(Call("inject", 1, value | {"share": 0.5}))
+    with pytest.raises(ClusterError, match="a duty cycle takes"):
+        await nodes[0].duty(0.001, 0.5)
+    await nodes[0].signal(9)
+
+    async def dead() -> bool:
+        return await nodes[0].state() == "dead"
+
+    await until(dead, "the server is dead")
+    await servers.restart("n1")
+    before = await nodes[0].duty_stops()
+
+    async def stopped_anew() -> bool:
+        return await nodes[0].duty_stops() > before
+
+    await until(stopped_anew, "the new server is stopped, too")
+    await nodes[0].wipe()
+    assert await nemesis.heal_all() == []
+    assert await nodes[0].state() == "running"
+
+
+@pytest.mark.netns
+def test_odd_moments_of_a_duty_cycle(on_netns: Run) -> None:
+    """A dead server cannot be hit; a new one is hit too; a heal after a wipe starts the server again."""
+    on_netns(odd_moments, nodes=1)
