@@ -133,10 +133,8 @@ def check_faults(schedule: Schedule, config: RunConfig, backend: Backend, system
             hint = f"leave {kind} out of --nemesis, or use another system or --backend"
             raise UsageError(f"no {kind} on the backend {backend.name}: {backend.lacks[kind]}", hint)
         if not family(kind).fits(system):
-            hint = f"leave {kind} out of --nemesis, or use another system"
-            raise UsageError(
-                f"no {kind} with {system.name}: it is not told how to do that (harness.capabilities)", hint
-            )
+            hint = f"leave {kind} out of --nemesis, or use another system; harness/capabilities.py says what it takes"
+            raise UsageError(f"no {kind} with {system.name}: that system cannot do it", hint)
     if config.client_processes and "freeze" in backend.lacks:
         hint = "leave --client-processes out, or use another system or --backend"
         raise UsageError(f"no client processes with the backend {backend.name}: {backend.lacks['freeze']}", hint)
