@@ -184,7 +184,7 @@ class Whole(NamedTuple):
     backend: str
     words: tuple[str, ...] = ()
     verdicts: tuple[str, ...] = ("valid",)
-    ok: int = 300
+    ok: int = 100
     digests: int = 0
 
 
@@ -195,11 +195,11 @@ ELECTION: Final = ("--workload", "election", "--option", "ttl_s=1", *NODES, "par
 WHOLE: Final = (
     Whole("zookeeper:3.9.6", "docker", (*NODES, "partition,kill"), digests=2),
     Whole("zookeeper:3.9.6", "netns", (*NODES, "partition", "--reads", "plain"), ("invalid",)),
-    Whole("zookeeper:3.9.6", "netns", LEASE, ok=50),
+    Whole("zookeeper:3.9.6", "netns", LEASE, ok=30),
     Whole("nats", "netns", (*NODES, "kill", "--time-limit", "8", "--interval", "6")),
     Whole("redis", "docker", (*NODES, "partition,kill"), ("valid", "invalid")),
     Whole("consul", "netns", (*NODES, "partition,kill")),
-    Whole("consul", "netns", ELECTION, ok=30),
+    Whole("consul", "netns", ELECTION, ok=20),
 )
 
 
