@@ -95,3 +95,9 @@ def test_nothing_of_one_machine_or_of_another_day(pattern: re.Pattern[str]) -> N
                 if pattern.search(line):
                     found.append(f"{name}:{number}: {line.strip()[:100]}")
     assert found == []
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    """pytest cannot collect two test files of one name without packages around them."""
+    names = [path.name for path in python_files() if path.name.startswith("test_")]
+    assert sorted(names) == sorted(set(names))
