@@ -126,7 +126,11 @@ class Process:
         return await self._wait(look, f"no round of {params.action} was seen") | {"rounds": await self._counts()}
 
     async def heal(self) -> dict[str, Any]:
-        """End loops and cycles, and start again whoever is dead."""
+        """End loops and cycles, and start again whoever is dead.
+
+        A signal may still be at work: a server that ends gracefully takes seconds. So those that got one are killed
+        first, or they would end after the heal.
+        """
         for loop in self._loops:
             loop.cancel()
         failed = [
@@ -136,9 +140,11 @@ class Process:
         rounds = await self._counts()
         if self._params.share:
             await every((self._nodes[name].duty(0, 0) for name in self._hit), "heal of the duty cycle")
+        if self._params.action in ("stop", "signal"):
+            await every((self._nodes[name].signal(signal.SIGKILL) for name in self._hit), "SIGKILL")
+            await wait_states(self._nodes, self._hit, {"dead"}, "not dead")
         found = await states(self._nodes, self._hit)
         await every((self._cluster.restart(name) for name, state in found.items() if state == "dead"), "restart")
-        # a server may take a moment to obey a signal that it got before
         evidence = await wait_states(self._nodes, self._hit, {"running"}, "not running after the heal")
         if failed:
             raise FaultError(f"the restarts ended early: {failed[0]}", "look at these nodes' logs") from failed[0]

@@ -85,6 +85,39 @@ def test_each_action_is_measured_and_healed(on_backend: Run) -> None:
     on_backend(every_action, nodes=2)
 
 
+SLOW_TO_END = """
+import signal, threading
+def end(*_): threading.Timer(0.3, lambda: signal.raise_signal(signal.SIGKILL)).start()
+signal.signal(signal.SIGUSR1, end)
+print("up", flush=True)
+while True: signal.pause()
+"""
+
+
+async def late_end(backend: Backend, nodes: Sequence[Node]) -> None:
+    """Send a signal that a server obeys only after a while, and heal before that."""
+    servers = Servers(nodes)
+    nemesis = Nemesis(servers)
+    await nodes[0].start(["python3", "-c", SLOW_TO_END], log="slow.log")
+
+    async def up() -> bool:
+        return b"up" in await nodes[0].read("slow.log")
+
+    await until(up, "the server is up")
+    value = {"kind": "process", "target": "one", "nodes": ["n1"], "action": "signal", "signal": "SIGUSR1"}
+    injected = await nemesis.invoke(Call("inject", 0, value))
+    assert injected["evidence"]["states"] == {"n1": "running"}
+    await nemesis.invoke(Call("heal", 0, {"kind": "process"}))
+    assert servers.starts == 1
+    assert await nodes[0].state() == "running"
+
+
+@pytest.mark.netns
+def test_a_signal_has_no_effect_after_the_heal(on_netns: Run) -> None:
+    """A server that was about to end is a new one after the heal, which the signal never reached."""
+    on_netns(late_end, nodes=1)
+
+
 async def odd_moments(backend: Backend, nodes: Sequence[Node]) -> None:
     """Hit a dead server; hit one twice; let it die and start anew under it; wipe in the middle."""
     servers = Servers(nodes)
