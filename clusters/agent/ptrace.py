@@ -153,14 +153,14 @@ class Stopped:
     def set_registers(self, tid: int, values: Any) -> None:
         ptrace(SETREGS, tid, 0, ctypes.addressof(values))
 
-    def step(self, tid: int, done: Callable[[Any], bool]) -> None:
-        """Let one thread run, an instruction at a time, until its registers are `done`.
+    def step(self, tid: int, done: Callable[[int], bool]) -> None:
+        """Let one thread run, an instruction at a time, until it is `done`.
 
         Raises:
-            Refused: they never are.
+            Refused: it never is.
         """
         for _ in range(STEPS_MAX):
-            if done(self.registers(tid)):
+            if done(tid):
                 return
             self._go_on(tid, SINGLESTEP, signal.SIGTRAP)
         raise Refused(f"thread {tid} does not get on: it is where {STEPS_MAX} instructions lead nowhere")

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from clusters.agent.processes import Refused
-from clusters.agent.ptrace import GETPID, RIP, Stopped, peek, poke
+from clusters.agent.ptrace import GETPID, Stopped, peek, poke
 
 FAMILIES = {"realtime": time.CLOCK_REALTIME, "monotonic": time.CLOCK_MONOTONIC}
 """The clocks that are skewed together, by the name of the one that is read to tell their skew."""
@@ -249,7 +249,8 @@ class Target:
         """Copy pieces of an image in, in this order, at a moment when no thread is amid one of those that may be busy.
 
         At the start of a jump a thread has not begun it yet; in our code it may be anywhere. Waiting for such a moment
-        harms nobody whenever we are killed. A thread that was paused in there is stepped out in the end.
+        harms nobody whenever we are killed. A thread that was paused in there, or in a signal's handler that returns to
+        there, is stepped out in the end.
         """
 
         def amid(place: int) -> bool:
@@ -263,13 +264,14 @@ class Target:
                         f"process {self.pid} does not have this kernel's own 64-bit vDSO: it is a 32-bit program, "
                         "or another tool has patched it"
                     )
+
+                def out(tid: int, stopped: Stopped = stopped) -> bool:
+                    return not any(map(amid, stopped.places(tid, self.start, self.start + self.size)))
+
                 if not left:
                     for tid in stopped.tids:
-                        stopped.step(tid, lambda now: not amid(now[RIP]))
-                places = (
-                    place for tid in stopped.tids for place in stopped.places(tid, self.start, self.start + self.size)
-                )
-                if not any(map(amid, places)):
+                        stopped.step(tid, out)
+                if all(map(out, stopped.tids)):
                     for first, last in pieces:
                         poke(stopped.memory, image[first:last], self.start + first)
                     return
