@@ -27,7 +27,7 @@ def record(workload: str, store: Path) -> Path:
     """Run a workload under load; return its history's path."""
     argv = [COMMAND, "run", "memory", "--workload", workload, "--rate", "2500", "--concurrency", "50", "--seed", "1"]
     load = ["--time-limit", str(SECONDS), "--nemesis", "partition,pause", "--store", str(store), "--json"]
-    subprocess.run([*argv, *load], check=False, capture_output=True)  # noqa: S603 - our own command
+    subprocess.run([*argv, *load], check=True, capture_output=True)  # noqa: S603 - our own command
     return RunFolder((store / "latest").resolve()).path / "history.jsonl"
 
 
