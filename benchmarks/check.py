@@ -18,13 +18,14 @@ import tracemalloc
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from msgspec import UNSET
 
 from checkers import MODELS, Linearizable
-from harness.columns import ABSENT, NULL, Columns
+from harness.columns import ABSENT, NULL, Columns, Numbers
 from harness.history import FAIL, INFO, NEVER, OK, History
 from harness.op import Op
 from harness.verdict import Verdict
@@ -178,7 +179,10 @@ def generate(shape: Shape, seed: int) -> History:
     arrays = {name: np.array(simulation.columns[name], types[name]) for name in types}
     most = int(max(arrays["value"].max(initial=0), arrays["new"].max(initial=0), arrays["old"].max(initial=0)))
     values = [None, *range(1, most + 1)]
-    columns = Columns(**arrays, fs=_FS, keys=[f"k{number}" for number in range(shape.keys)], values=values)
+    numbered = {name: arrays.pop(name) for name in ("value", "result", "observed", "old", "new")}
+    numbers = Numbers(**numbered, values=values)
+    keys = [f"k{number}" for number in range(shape.keys)]
+    columns = Columns(**arrays, fs=_FS, keys=keys, number=lambda: numbers)
     return History(_Events(columns, simulation.events), f"seed {seed}", columns)
 
 
@@ -199,7 +203,7 @@ def with_stale_read(history: History) -> History:
                 result = columns.result.copy()
                 put = earlier[0]
                 result[late] = columns.new[put] if columns.f[put] == _CAS else columns.value[put]
-                stale = replace(columns, result=result)
+                stale = replace(columns, number=partial(replace, columns.numbers, result=result))
                 return History(_Events(stale, len(history)), f"{history.source}, stale", stale)
     raise ValueError("no read in this history can be made stale")
 

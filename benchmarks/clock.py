@@ -19,7 +19,7 @@ from typing import Final
 
 from clusters.etcd import Etcd
 from clusters.netns import NetnsBackend
-from harness.protocols import Node
+from harness.protocols import Node, Right
 
 ROUNDS: Final = 30
 READS: Final = 200_000
@@ -74,7 +74,7 @@ async def measure(paths: Sequence[Path]) -> None:
     """Print all figures."""
     backend = NetnsBackend(secrets.token_hex(4))
     try:
-        nodes = await backend.up([f"n{number}" for number in range(1, 6)], paths)
+        nodes = await backend.up([f"n{number}" for number in range(1, 6)], paths, [Right.TRACE])
         await Etcd().boot(nodes)
         for name, took in (await changes(nodes)).items():
             print(f"  {name}: {statistics.median(took):.1f} ms ({min(took):.1f}-{max(took):.1f})", flush=True)

@@ -1,6 +1,8 @@
 """How fast the checkers of each workload are, on histories of the system in memory: all its checkers, on one core.
 
-python -m benchmarks.evidence
+Each workload is recorded twice: at a rate that the system keeps up with, and dense, by many clients at full speed.
+
+python -m benchmarks.evidence [WORKLOAD…]
 """
 
 from __future__ import annotations
@@ -10,24 +12,27 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from checkers import of_every_run
 from harness.history import History
+from harness.lines import without_collections
 from harness.store import RunFolder
 from workloads import WORKLOADS
 
 REPEATS = 5
 EVENTS = 100_000
 SECONDS = 25
+LOADS = {"steady": ("--rate", "2500", "--concurrency", "50"), "dense": ("--rate", "0", "--concurrency", "200")}
 COMMAND = str(Path(sys.executable).with_name("kingslayer"))
 
 
-def record(workload: str, store: Path) -> Path:
+def record(workload: str, load: Sequence[str], store: Path) -> Path:
     """Run a workload under load; return its history's path."""
-    argv = [COMMAND, "run", "memory", "--workload", workload, "--rate", "2500", "--concurrency", "50", "--seed", "1"]
-    load = ["--time-limit", str(SECONDS), "--nemesis", "partition,pause", "--store", str(store), "--json"]
-    subprocess.run([*argv, *load], check=True, capture_output=True)  # noqa: S603 - our own command
+    argv = [COMMAND, "run", "memory", "--workload", workload, *load, "--seed", "1"]
+    rest = ["--time-limit", str(SECONDS), "--nemesis", "partition,pause", "--store", str(store), "--json"]
+    subprocess.run([*argv, *rest], check=True, capture_output=True)  # noqa: S603 - our own command
     return RunFolder((store / "latest").resolve()).path / "history.jsonl"
 
 
@@ -46,8 +51,9 @@ def seconds(workload: str, path: Path) -> tuple[float, float, int]:
         history = History.load(path)
         count = len(history.events)
         loaded = time.process_time()
-        for checker in (*WORKLOADS[workload]({}).checkers(), *of_every_run()):
-            checker.check(history)
+        with without_collections():  # as harness.judge does
+            for checker in (*WORKLOADS[workload]({}).checkers(), *of_every_run()):
+                checker.check(history)
         loads.append(loaded - start)
         checks.append(time.process_time() - loaded)
     return statistics.median(loads), statistics.median(checks), count
@@ -55,12 +61,13 @@ def seconds(workload: str, path: Path) -> tuple[float, float, int]:
 
 def main() -> None:
     """Print a table."""
-    print(f"  {'workload':12} {'events':>8} {'load':>8} {'check':>8} {f'check of {EVENTS:,}':>18}")
-    for workload in WORKLOADS:
-        with tempfile.TemporaryDirectory() as folder:
-            load_s, check_s, events = seconds(workload, cut(record(workload, Path(folder))))
-        scaled = check_s * EVENTS / events
-        print(f"  {workload:12} {events:8,} {load_s:6.2f} s {check_s:6.2f} s {scaled:16.2f} s", flush=True)
+    print(f"  {'workload':12} {'load':8} {'events':>8} {'load':>8} {'check':>8} {f'check of {EVENTS:,}':>18}")
+    for workload in sys.argv[1:] or WORKLOADS:
+        for name, load in LOADS.items():
+            with tempfile.TemporaryDirectory() as folder:
+                load_s, check_s, events = seconds(workload, cut(record(workload, load, Path(folder))))
+            scaled = check_s * EVENTS / events
+            print(f"  {workload:12} {name:8} {events:8,} {load_s:6.2f} s {check_s:6.2f} s {scaled:16.2f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ class Claims:
     workers and affinity, which are wishes; a wrong choice where claims of unknown outcome may have made it right; and
     a service whose seconds differ from the harness's by more than CLOCKS_AGREE.
 
-    Cost: O(n log n), sorting; and for each claim of no task in particular the tasks that then were open, had a
-    greater priority, and did not fit.
+    Cost: O(n log n), sorting; and for each claim of no task in particular the open tasks of a greater priority whose
+    capabilities its worker has: there are few, where the service is right.
 
     Why it is sound. The service knows of no task at first. A claim that was granted stands at least from its return
     until its timeout, counted from its *invocation*, or until an operation that ends it was *invoked*, by whomever;

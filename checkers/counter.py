@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 
 from checkers._kernels import turns
+from checkers.budget import Budget
 from checkers.linearizability import Linearizable
-from checkers.models import NEVER_COMPLETES
+from checkers.models import NEVER_COMPLETES, ModelOp
 from checkers.near_linear import Finding, NotEligible, Object, Rows, judge, objects
 from checkers.object_models import COUNTER
-from checkers.shrink import shrink
-from checkers.words import began, process, returned, seconds, show
+from checkers.operations import Operations
+from checkers.shrink import smallest
+from checkers.witness import part_of
+from checkers.words import NOT_SMALLEST, began, process, returned, seconds, show
 from harness.errors import HistoryError
 from harness.history import History
 from harness.verdict import Verdict
@@ -25,6 +29,8 @@ BOUNDS_ENGINE: Final = "counter bounds"
 FS: Final = ("add", "read")
 KIND: Final = "counter out of bounds"
 _WITNESS_TIME_S: Final = 2.0
+_WITNESSES_TIME_S: Final = 20.0  # of all keys together
+_WITNESS_CONFIGURATIONS: Final = 100_000
 _MAX_SUM: Final = 2**62
 _ADDITION: Final = -1  # in place of what a read saw
 
@@ -73,13 +79,15 @@ class Counter:
 
     Cost: O(n c) for c clients. A witness is long where the proof is a count of many additions. Where additions are of
     different size and every read is within bounds, the method is not eligible, and the general engine decides: that
-    problem is NP-hard (subset sum). Then a witness of a read out of bounds is the smallest that proves just that.
+    problem is NP-hard (subset sum). Then the general engine also looks for a part of the witness of a read out of
+    bounds that does without bounds; a sum that it cannot decide in time leaves the operation in question.
 
     Why it is sound, and exact: bounds are necessary (CounterBounds); for additions that are all equal see
     checkers/_kernels/turns.py.
 
     Args:
-        clock: seconds, monotonic; a witness gets two of them, and may be larger than need be if these do not do.
+        clock: seconds, monotonic; a witness gets two of them, those of all keys twenty, and may be larger than need be
+            if these do not do.
         limits: of the general engine, for histories that are not eligible: see Linearizable.
     """
 
@@ -97,19 +105,27 @@ class Counter:
             HistoryError: a value is not an integer, or the history's events do not pair.
         """
         found = objects(history, FS, "counter")
-        return judge(history, found, self._decide, checker=self.name, engine=ENGINE, otherwise=self._general.check)
+        decide = partial(self._decide, self._clock() + _WITNESSES_TIME_S)
+        return judge(history, found, decide, checker=self.name, engine=ENGINE, otherwise=self._general.check)
 
-    def _decide(self, item: Object) -> Finding | None:
+    def _decide(self, latest_s: float, item: Object) -> Finding | None:
         counted = _counted(item)
         step = int(counted.deltas[0]) if len(counted.deltas) else 1
         if step and not np.any(counted.deltas != step):
             return (
-                _no_sum(item, counted, step) or decide_bounds(item) or _decide_steps(item, counted, step, self._clock)
+                _no_sum(item, counted, step)
+                or decide_bounds(item)
+                or _decide_steps(item, counted, step, self._budget(latest_s))
             )
         finding = decide_bounds(item)
         if finding is None:
             raise NotEligible("the additions are of different size")
-        return finding
+        return _part_of(item, counted, finding, self._budget(latest_s))
+
+    def _budget(self, latest_s: float) -> Budget:
+        """Return what the next witness may cost."""
+        deadline_s = min(self._clock() + _WITNESS_TIME_S, latest_s)
+        return Budget(self._clock, deadline_s, _WITNESS_CONFIGURATIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +221,23 @@ def _out_of_bounds(item: Object, counted: _Counted, worst: int, sign: int, bound
     return Finding(KIND, summary, sorted(proof))
 
 
+def _part_of(item: Object, counted: _Counted, finding: Finding, budget: Budget) -> Finding:
+    """Leave out of a proof by bounds what is no sum of the additions anyway."""
+    kept = np.sort(np.concatenate([counted.adds, counted.reads]))
+    value = np.zeros(len(item.rows), np.int64)
+    value[counted.adds], value[counted.reads] = counted.deltas, counted.sums
+    is_read = np.zeros(len(item.rows), bool)
+    is_read[counted.reads] = True
+    names, kind = np.unique(np.stack([is_read[kept], value[kept]], axis=1), axis=0, return_inverse=True)
+    kinds = [ModelOp("read" if read else "add", number) for read, number in names.tolist()]
+    ops = Operations(kinds, kind.reshape(-1).astype(np.int32), item.invoke[kept], item.ret[kept], item.rows[kept])
+    found = part_of(COUNTER, ops, np.searchsorted(kept, finding.at).tolist(), budget)
+    at = kept[found.at].tolist()
+    if len(at) == len(finding.at):
+        return finding if found.smallest else replace(finding, summary=f"{finding.summary} ({NOT_SMALLEST})")
+    return Finding(KIND, _contradiction(item, counted, at), at)
+
+
 def _no_sum(item: Object, counted: _Counted, step: int) -> Finding | None:
     """Look for a read of what no number of equal additions makes."""
     counts, rest = np.divmod(counted.sums, step)
@@ -218,7 +251,7 @@ def _no_sum(item: Object, counted: _Counted, step: int) -> Finding | None:
     return Finding(KIND, f"{what}, but no number of additions of {step} makes that", (read,))
 
 
-def _decide_steps(item: Object, counted: _Counted, step: int, clock: Callable[[], float]) -> Finding | None:
+def _decide_steps(item: Object, counted: _Counted, step: int, budget: Budget) -> Finding | None:
     """Decide a counter all of whose additions are equal, and every read a number of them."""
     kept = np.sort(np.concatenate([counted.adds, counted.reads]))
     target = np.full(len(item.rows), _ADDITION)
@@ -227,19 +260,27 @@ def _decide_steps(item: Object, counted: _Counted, step: int, clock: Callable[[]
     stuck = _stuck(target, invoke, ret)
     if stuck < 0:
         return None
-    deadline = clock() + _WITNESS_TIME_S
     before = int(np.searchsorted(invoke, ret[stuck]))
-    certain = np.flatnonzero(ret[:before] <= ret[stuck])
-    certain = certain[np.argsort(target[certain] != _ADDITION, kind="stable")]  # additions are left out first
+    target, invoke, known = target[:before], invoke[:before], ret[:before]
 
     def proves(proof: Sequence[int]) -> bool:
         weak = np.full(before, NEVER_COMPLETES)
-        weak[list(proof)] = ret[list(proof)]
-        there = (target[:before] == _ADDITION) | (weak != NEVER_COMPLETES)
-        return _stuck(target[:before][there], invoke[:before][there], weak[there]) >= 0
+        weak[list(proof)] = known[list(proof)]
+        there = (target == _ADDITION) | (weak != NEVER_COMPLETES)
+        return _stuck(target[there], invoke[there], weak[there]) >= 0
 
-    proof = sorted(kept[shrink(certain.tolist(), proves, lambda: clock() >= deadline)].tolist())
-    return Finding(KIND, _contradiction(item, counted, proof), proof)
+    def split(proof: Sequence[int]) -> tuple[list[list[int]], list[int]]:
+        """Additions that returned before any read of the proof was invoked are alike: their order is free."""
+        at = np.array(proof, np.int64)
+        added = target[at] == _ADDITION
+        alike = added & (known[at] < invoke[at[~added]].min(initial=NEVER_COMPLETES))
+        rest = [*at[added & ~alike].tolist(), *at[~added].tolist()]  # additions are left out first
+        return [at[alike].tolist()], rest
+
+    proof = smallest(np.flatnonzero(known <= ret[stuck]).tolist(), split, proves, budget.spent)
+    summary = _contradiction(item, counted, kept[proof].tolist())
+    summary += f" ({NOT_SMALLEST})" if budget.spent() else ""
+    return Finding(KIND, summary, kept[proof].tolist())
 
 
 def _stuck(target: Rows, invoke: Rows, ret: Rows) -> int:

@@ -189,7 +189,7 @@ def _too_early(checker: str, looks: Sequence[tuple[Op, Op]], stands: Sequence[Te
     for asked, done in looks:
         at = bisect_right(begins, asked.time)
         tenure = ordered[at - 1] if at else None
-        told = (None, None) if done.value is None else (done.value["id"], done.value["term"])
+        told = (None, None) if done.value is None else (done.value.get("id"), done.value.get("term"))
         if tenure is None or done.time > tenure.end_ns or told == (tenure.leader, tenure.term):
             continue
         times = seconds(asked.time, done.time, tenure.begin_ns, tenure.end_ns)

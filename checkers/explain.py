@@ -12,10 +12,21 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
+import numpy as np
 from msgspec import UNSET
 
 from checkers.explain_objects import GENERAL, explain_object
-from checkers.models import FAILED_CAS, INITIAL_VALUE, Interval, Model, observed, step_register, written
+from checkers.models import (
+    FAILED_CAS,
+    INITIAL_VALUE,
+    NEVER_COMPLETES,
+    Interval,
+    Model,
+    observed,
+    step_register,
+    written,
+)
+from checkers.operations import Operations, Places
 from harness.history import History
 
 _MAX_LISTED: Final = 12  # operations in a sentence; more are counted
@@ -24,13 +35,13 @@ Explanation = tuple[str, str]
 """An anomaly's kind and its sentence."""
 
 
-def explain(history: History, witness: Sequence[Interval], ops: Sequence[Interval], model: Model) -> Explanation:
+def explain(history: History, witness: Sequence[Interval], ops: Operations, model: Model) -> Explanation:
     """Classify a minimal witness.
 
     Args:
         history: for processes and times.
         witness: the operations that prove the anomaly, on one key.
-        ops: all operations on that key.
+        ops: all operations on that key, or all that have to do with a value in the witness.
         model: of the object.
 
     Returns:
@@ -44,6 +55,7 @@ def explain(history: History, witness: Sequence[Interval], ops: Sequence[Interva
         _unwritten,
         _twice_from_one,
         _returned_to_old,
+        _overwritten,
     )
     for pattern in patterns:
         explanation = pattern(case)
@@ -58,11 +70,11 @@ class _Case:
 
     history: History
     witness: Sequence[Interval]
-    ops: Sequence[Interval]
+    ops: Operations
 
-    def writers(self, value: Any) -> list[Interval]:
-        """Return what wrote `value`, or may have."""
-        return [item for item in self.ops if written(item.op) == value]
+    def writers(self, value: Any) -> Places:
+        """Return the places of what wrote `value`, or may have, in the order of their invocations."""
+        return self.ops.where(lambda op: written(op) == value)
 
     def name(self, item: Interval) -> str:
         """Return what an operation did and who asked for it, such as "cas from 4 to 9 by process 3"."""
@@ -130,13 +142,13 @@ def _unwritten(case: _Case) -> Explanation | None:
     value = observed(seen.op)
     if value is UNSET or value == INITIAL_VALUE:
         return None
-    writers = [item for item in case.writers(value) if item is not seen]
+    writers = [at for at in case.writers(value)[:2].tolist() if case.ops.row[at] != seen.row]
     if not writers:
         (returned,) = _seconds(case.returned(seen))
         other = "other " if written(seen.op) == value else ""
         what = f"no {other}write or cas to {_show(value)} ever succeeded or may have"
         return "value never written", f"{case.name(seen)} returned at {returned}, but {what}"
-    first = min(writers, key=lambda item: item.invoke)
+    first = case.ops[writers[0]]
     if first.invoke < seen.complete:
         return None
     returned, began = _seconds(case.returned(seen), case.began(first))
@@ -154,7 +166,8 @@ def _twice_from_one(case: _Case) -> Explanation | None:
     if second.op.value[0] != value:
         return None
     last = max(item.complete for item in case.witness)
-    writers = [item for item in case.writers(value) if item.invoke < last]
+    places = case.writers(value)
+    writers = [case.ops[at] for at in places[case.ops.invoke[places] < last][:2].tolist()]
     if any(item not in (*writers, *swaps) for item in case.witness) or len(writers) + (value == INITIAL_VALUE) != 1:
         return None
     if value == INITIAL_VALUE:
@@ -208,10 +221,41 @@ def _old_again(case: _Case, before: Interval | None, middle: Interval, after: In
 def _nobody_saw(case: _Case, lost: Interval, after: Interval) -> bool:
     """Whether a write left no trace, while what was there before it went on: seen twice, or replaced by a cas."""
     value, old = written(lost.op), observed(after.op)
-    if any(observed(item.op) == value for item in case.ops if item.certain):
+    ops = case.ops
+    certain = ops.ret != NEVER_COMPLETES
+    if np.any(certain[ops.where(lambda op: observed(op) == value)]):
         return False
-    later = [item for item in case.ops if item.certain and item.invoke > lost.complete and observed(item.op) == old]
-    return len(later) > 1 or after.op.f == "cas"
+    seen = ops.where(lambda op: observed(op) == old)
+    later = np.count_nonzero(certain[seen] & (ops.invoke[seen] > lost.complete))
+    return bool(later > 1 or after.op.f == "cas")
+
+
+def _overwritten(case: _Case) -> Explanation | None:
+    """Something saw a value after another one had come, although all that wrote it had returned before that.
+
+    True whatever else happened, so that it needs no minimal witness: since `middle` began nothing can have put the
+    value there, and `middle` left another one.
+    """
+    chain = sorted(case.witness, key=lambda item: item.invoke)
+    if len(chain) < 3 or chain[-2].complete > chain[-1].invoke:
+        return None
+    middle, after = chain[-2:]
+    value, between = observed(after.op), _left(middle)
+    if value is UNSET or between is UNSET or between == value:
+        return None
+    places = case.writers(value)
+    places = places[(case.ops.invoke[places] < after.complete) & (case.ops.row[places] != after.row)]
+    if not len(places) or case.ops.ret[places].max() > middle.invoke:
+        return None
+    returned, began = _seconds(case.returned(middle), case.began(after))
+    value_text = _show(value)
+    kind = (
+        "resurrected value" if written(middle.op) is UNSET else "lost update" if after.op.f == "cas" else "stale read"
+    )
+    return kind, (
+        f"{case.name(after)} began at {began}, after {case.name(middle)} had returned at {returned}, and all "
+        f"{len(places)} operations that wrote {value_text} had returned before that one began"
+    )
 
 
 def _general(case: _Case) -> Explanation:

@@ -37,6 +37,12 @@ Each shortcut keeps this: wherever a configuration can be completed to an explan
    configuration of each state, that may use whatever is open and whatever of unknown outcome was invoked, and owes
    nothing. By 5 each of them can do all that any of its state can, so that no proof needs to go far back.
 
+10. *Unknown outcomes that never run out are not counted* (in a closed table). Take a shortest explanation that begins
+    with a configuration. Between two certain operations it visits no state twice, else what lies between could be left
+    out; so it uses each kind there at most as often as there are states to which that kind leads. And after the last
+    certain operation it uses none. Where that many are there for each operation that has not completed, the count of
+    those that were used is put back to nothing: there still are enough, and will be.
+
 5, 8 and 9 rest on this: rules 1 to 4 hold for every configuration, also for one that no history leads to, because each
 of them compares ways to complete it and not ways to have come there. The brute-force oracle in tests/unit/checkers
 holds all of them, together, for every model.
@@ -73,6 +79,8 @@ ENGINE: Final = "forward search"
 _BEAM: Final = 16
 _LEVELS: Final = ((64, 512, 16), (512, 2048, 64), (4096, 8192, 512))
 """Of each attempt to get past a loss: the beam, how many operations it goes back, the beam of the cover."""
+_VAGUE_LEVELS: Final = ((64, 512, 32), *_LEVELS[1:])
+"""Where most operations are of unknown outcome: beams are dear there, and what there is least of decides."""
 _NEAR: Final = 16384  # operations from the last mark of a cover up to which a cover is tried before a wider beam
 _MARK_EVERY: Final = 256  # operations between two marks of a walk
 _AHEAD: Final = 256  # operations that an attempt must get beyond the loss
@@ -116,13 +124,13 @@ def decide_encoded(model: Model, encoded: Encoded, budget: Budget) -> list[Outco
     if tables.closed and len(encoded.kind) >= _ALONE_BELOW:  # a table that is not closed would grow under two threads
         more = min(len(pending), len(os.sched_getaffinity(0))) - 1
         engines += [Engine(model, encoded, budget, tables=tables) for _ in range(more)]
-    previous = 0.0
-    while pending and (share := (budget.deadline_s - budget.clock()) / len(pending)) >= 2 * previous:
-        previous = max(share, 1e-3)
-        found = _round(engines, pending, budget)
-        pending = [number for number in pending if found[number].limit == "time"]
-        for number, outcome in found.items():
-            outcomes[number] = outcome
+    least = 1e-3  # seconds for a key, below which it is not worth beginning anew
+    while pending and (left := budget.deadline_s - budget.clock()) >= least:
+        tried = pending[: max(1, int(left / least))]
+        least = 2 * left / len(tried)
+        found = _round(engines, tried, budget)
+        outcomes = [found.get(number, outcome) for number, outcome in enumerate(outcomes)]
+        pending = [number for number in pending if number not in found or found[number].limit == "time"]
     return [outcome or Outcome("unknown", limit="time") for outcome in outcomes]
 
 
@@ -214,13 +222,15 @@ class Engine:
             columns = tuple(column.tolist() for column in columns)
         self._walk = module.Forward(
             (*columns, NEVER_COMPLETES),
-            (len(encoded.kinds), self._tables.pure, self._tables.blind, self._tables.closed),
+            (len(encoded.kinds), self._tables.pure, self._tables.blind, self._tables.targets, self._tables.closed),
             self._tables.ask,
             budget.clock,
             budget.deadline_s,
         )
         self._walk.mark_every = _MARK_EVERY
+        self._impure = ~np.array(self._tables.pure, bool)
         self._enter: tuple[Any, ...] = ()
+        self._vague = False
         self._under: list[Any] = []
         self._covers: list[Any] = []
 
@@ -244,6 +254,7 @@ class Engine:
         """Decide one key, by that time."""
         lo, hi = self._encoded.offsets[number : number + 2].tolist()
         self._walk.deadline = deadline_s
+        self._vague = 2 * np.count_nonzero(self._encoded.ret[lo:hi] == NEVER_COMPLETES) > hi - lo
         lanes = self._lanes(lo, hi)
         code, words = self._module.NARROW, 0
         while code == self._module.NARROW:
@@ -269,11 +280,12 @@ class Engine:
 
     def _widen(self, until: int) -> int:
         """Get past where every configuration was lost, or show that none can; STOPPED at `until` if it did."""
-        for beam, back, cover in _LEVELS:
+        for beam, back, cover in _VAGUE_LEVELS if self._vague else _LEVELS:
             if self._dies_afresh(until - back + _AHEAD // 2, cover, until):
                 return int(self._module.INVALID)
             walks = [(self._under, beam, False), (self._covers, cover, True)]
-            if until - (self._covers[-1][0][0] if self._covers else self._enter[0]) < _NEAR and not self._tables.closed:
+            begin = self._covers[-1][0][0] if self._covers else self._enter[0]
+            if self._vague or (until - begin < _NEAR and not self._tables.closed):
                 walks.reverse()
             for marks, width, is_cover in walks:
                 code = self._from(marks, until - back, width, is_cover, until)
@@ -312,9 +324,8 @@ class Engine:
     def _lanes(self, lo: int, hi: int) -> tuple[list[int], list[int]]:
         """Return the kinds of unknown outcome of a key, and the last row at which each can be of use."""
         unknown = np.flatnonzero(self._encoded.ret[lo:hi] == NEVER_COMPLETES) + lo
-        ends: dict[int, int] = {}
-        useful = self._encoded.useful[unknown].tolist()
-        for kind, until in zip(self._encoded.kind[unknown].tolist(), useful, strict=True):
-            if not self._tables.pure[kind]:
-                ends[kind] = max(ends.get(kind, -1), until)
-        return list(ends), list(ends.values())
+        unknown = unknown[self._impure[self._encoded.kind[unknown]]]
+        kinds, lane = np.unique(self._encoded.kind[unknown], return_inverse=True)
+        ends = np.full(len(kinds), -1, np.int64)
+        np.maximum.at(ends, lane, self._encoded.useful[unknown])
+        return kinds.tolist(), ends.tolist()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from harness.verdict import Verdict
 
 ENGINE: Final = "growing set"
 FS: Final = ("add", "read")
+_PLAIN: Final = frozenset({int, str})  # what is its own name
 
 
 class GrowingSet:
@@ -84,6 +85,14 @@ class _Elements:
             self._elements.append(element)
         return code
 
+    def known(self, elements: Sequence[Any]) -> Sequence[int]:
+        """Return the codes of the elements of a long list, most of which have one already."""
+        if _PLAIN.issuperset(map(type, elements)):
+            codes = list(map(self._codes.get, elements))
+            if None not in codes:
+                return cast("list[int]", codes)
+        return list(map(self.code, elements))
+
     def show(self, code: int) -> str:
         return show(self._elements[code])
 
@@ -122,7 +131,7 @@ def _reads(item: Object, elements: _Elements) -> list[_Read]:
             event = item.history.events[int(item.ret[positions[0]])].index
             message = f"{item.history.source}: event {event}: the value of a read is {show(value)} and not a list"
             raise HistoryError(message, "a read of a set returns all its elements: was it another workload?")
-        found.setdefault(frozenset(map(elements.code, value or ())), []).append(positions)
+        found.setdefault(frozenset(elements.known(value or ())), []).append(positions)
     reads = [_Read(shown, np.concatenate(parts)) for shown, parts in found.items()]
     return sorted(reads, key=lambda read: len(read.elements))
 

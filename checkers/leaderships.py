@@ -78,7 +78,7 @@ def _won(history: History, asked: Op, done: Op) -> Tenure:
         raise malformed(history, done, 'a campaign returns {"id": text, "term": a whole number, "ttl_s": seconds}')
     ttl_ns = int(ttl_s * _S)
     return Tenure(
-        election=done.key,
+        election=asked.key,
         leader=value["id"],
         term=value["term"],
         process=asked.process,

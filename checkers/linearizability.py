@@ -8,20 +8,26 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+
 from checkers import registers
 from checkers.budget import Budget, Outcome
 from checkers.explain import explain
 from checkers.forward import ENGINE, Encoded, decide_encoded, encode
 from checkers.models import NEVER_COMPLETES, Interval, Model
+from checkers.operations import Operations
+from checkers.reading import of_key, read
 from checkers.witness import minimal_witness
+from checkers.words import NOT_SMALLEST
 from harness.errors import HistoryError, UsageError
-from harness.history import INFO, History
+from harness.history import FAIL, INFO, History
 from harness.verdict import Anomaly, Verdict
 
 MAX_REPORTED: Final = 10  # keys with a witness, and keys named as undecided; more would tell a reader nothing new
-_SEARCH_SHARE: Final = 0.8  # of the time limit; the rest is for witnesses
+_SEARCH_SHARE: Final = 0.94  # of the time limit, so that what is undecided ends at it
+_WITNESS_SHARE: Final = 1.04  # of the time limit, at which no more time goes into witnesses
 _WITNESS_TIME_S: Final = 2.0  # for one witness
-_WITNESS_CONFIGURATIONS: Final = 2_000  # of weakened histories; a harder one keeps the operations in question
+_WITNESS_CONFIGURATIONS: Final = 100_000  # of weakened histories; a harder one keeps the operations in question
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +61,18 @@ def split(history: History, model: Model) -> list[KeyOps]:
     return keys
 
 
-_Proof = tuple[list[Interval], list[Interval]]
-"""A witness, and the operations that have to do with it."""
+class _Proof(NamedTuple):
+    """A witness, and what its explanation needs.
+
+    Attributes:
+        witness: the operations.
+        ops: those that have to do with it.
+        smallest: whether nothing can be taken from it.
+    """
+
+    witness: list[Interval]
+    ops: Operations
+    smallest: bool = True
 
 
 class _Bad(NamedTuple):
@@ -76,7 +92,7 @@ class _Key(NamedTuple):
     """A key for the forward engine, and how to get its operations where they have to be looked at."""
 
     key: Any
-    ops: Callable[[], list[Interval]]
+    ops: Callable[[], Operations]
 
 
 _Read = tuple[list[_Bad], list[_Key], Encoded, list[str]]
@@ -113,7 +129,7 @@ class Linearizable:
 
     Args:
         model: the object under each key, from checkers.MODELS or one's own.
-        time_limit_s: for the whole check; about a fifth of it is left for witnesses.
+        time_limit_s: for the whole check; where it is met, a tenth of it goes into witnesses.
         max_configurations: held at once for one key, about 200 bytes each.
         clock: seconds, monotonic.
     """
@@ -142,8 +158,8 @@ class Linearizable:
         """
         start = self._clock()
         _hold_known(history, self._model)
-        read = self._by_kernel if registers.is_register(self._model) else self._by_search
-        bad, rest, encoded, engines = read(history)
+        find = self._by_kernel if registers.is_register(self._model) else self._by_search
+        bad, rest, encoded, engines = find(history)
         budget = Budget(self._clock, start + self._time_limit_s * _SEARCH_SHARE, self._max_configurations)
         outcomes = decide_encoded(self._model, encoded, budget) if rest else []
         found = list(zip(rest, outcomes, strict=True))
@@ -156,15 +172,18 @@ class Linearizable:
         undecided = [item for item in found if item[1].status == "unknown"]
         return Verdict(
             status="invalid" if bad else "unknown" if undecided else "valid",
-            anomalies=tuple(self._prove(history, bad[:MAX_REPORTED], start + self._time_limit_s)),
+            anomalies=tuple(self._prove(history, bad[:MAX_REPORTED], start + self._time_limit_s * _WITNESS_SHARE)),
             engine=" + ".join(engines),
             reasons=(*_more(len(bad) - MAX_REPORTED), *self._undecided(history, undecided)),
         )
 
     def _by_search(self, history: History) -> _Read:
-        keys = [item for item in split(history, self._model) if item.ops]
-        rest = [_Key(item.key, partial(list, item.ops)) for item in keys]
-        return [], rest, encode(self._model, [item.ops for item in keys]), [ENGINE]
+        if self._model.by_columns:
+            keys, encoded, rows = read(history, self._model)
+            return [], [_Key(key, partial(of_key, encoded, rows, at)) for at, key in enumerate(keys)], encoded, [ENGINE]
+        said = [item for item in split(history, self._model) if item.ops]
+        rest = [_Key(item.key, partial(Operations.of, item.ops)) for item in said]
+        return [], rest, encode(self._model, [item.ops for item in said]), [ENGINE]
 
     def _by_kernel(self, history: History) -> _Read:
         """Decide the registers whose values are distinct."""
@@ -176,31 +195,47 @@ class Linearizable:
         ]
         hard = decision.keys(registers.INELIGIBLE)
         ops = decision.ops
-        rest = [_Key(keys[each], partial(registers.intervals, history, self._model, ops.of_key(each))) for each in hard]
+        rest = [_Key(keys[each], partial(registers.operations, history, ops.of_key(each))) for each in hard]
         decided = bad or decision.keys(registers.VALID) or not hard
         engines = [registers.ENGINE] * bool(decided) + [ENGINE] * bool(hard)
         return bad, rest, registers.encoded(history, ops, hard), engines
 
     def _proof(self, history: History, decision: registers.Decision, key: int, _: float) -> _Proof:
         rows = registers.witness(decision, key)
-        ops = registers.touching(history, self._model, decision, key, rows)
-        return [item for item in ops if item.row in rows], ops
+        ops = registers.touching(history, decision, key, rows)
+        return _Proof([ops[at] for at in np.flatnonzero(np.isin(ops.row, rows)).tolist()], ops)
 
     def _minimal(self, item: _Key, row: int, share_s: float) -> _Proof:
         budget = Budget(self._clock, self._clock() + min(share_s, _WITNESS_TIME_S), _WITNESS_CONFIGURATIONS)
         ops = item.ops()
-        return minimal_witness(self._model, ops, row, budget), ops
+        found = minimal_witness(self._model, ops, row, budget)
+        return _Proof([ops[at] for at in found.at], ops, found.smallest)
 
     def _prove(self, history: History, bad: Sequence[_Bad], deadline_s: float) -> list[Anomaly]:
         anomalies = []
         for left, item in zip(range(len(bad), 0, -1), bad, strict=True):
-            witness, ops = item.prove(max(deadline_s - self._clock(), 0.0) / left)
-            kind, summary = explain(history, witness, ops, self._model)
-            events = sorted(history.events[row].index for op in witness for row in (op.invoke, op.complete))
+            proof = item.prove(max(deadline_s - self._clock(), 0.0) / left)
+            witness = [self._as_recorded(history, op) for op in proof.witness]
+            kind, summary = explain(history, witness, proof.ops, self._model)
+            rows = sorted(row for op in witness for row in (op.invoke, op.complete))
             anomalies.append(
-                Anomaly(checker=self.name, kind=kind, summary=summary, witness=tuple(events), key=item.key)
+                Anomaly(
+                    checker=self.name,
+                    kind=kind,
+                    summary=summary if proof.smallest else f"{summary} ({NOT_SMALLEST})",
+                    witness=tuple(history.events[row].index for row in rows),
+                    key=item.key,
+                )
             )
         return anomalies
+
+    def _as_recorded(self, history: History, item: Interval) -> Interval:
+        """Return an operation of a witness as the model reads it; the engine takes some failed cas for reads."""
+        if history.columns.outcome[item.row] != FAIL:
+            return item
+        op = self._model.interpret(history.invocation(item.row), history.completion(item.row))
+        assert op is not None, "an operation that says nothing proves nothing"
+        return item._replace(op=op)
 
     def _undecided(self, history: History, undecided: Sequence[tuple[_Key, Outcome]]) -> list[str]:
         reasons = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.errors import HistoryError
 from harness.history import History
-from harness.op import LOG, Op
+from harness.op import LOG, NEMESIS, Op
 from harness.verdict import Anomaly, Verdict
 
 
@@ -18,7 +18,8 @@ class LogPatterns:
     Cost: one pass over what is no client's.
 
     Why it is sound: it only repeats what the server wrote, and a system names no pattern that a fault explains. A
-    server that was killed writes nothing about it.
+    server that was killed writes nothing about it. What one wrote whose files were damaged is left out: to refuse them
+    is right.
     """
 
     name = "log patterns"
@@ -30,8 +31,9 @@ class LogPatterns:
             HistoryError: an event is not a line of a log.
         """
         lines: dict[tuple[str, str], list[Op]] = {}
+        damaged = damaged_nodes(history)
         for op in history.strangers:
-            if op.f != LOG:
+            if op.f != LOG or op.node in damaged:
                 continue
             told = op.value
             if not isinstance(told, dict) or any(
@@ -48,3 +50,12 @@ class LogPatterns:
         more = f" (and {len(found) - 1} more such lines)" if len(found) > 1 else ""
         summary = f"{first['log']} of {node} says{more}: {first['line']}"
         return Anomaly(checker=self.name, kind=name, summary=summary, witness=tuple(op.index for op in found))
+
+
+def damaged_nodes(history: History) -> set[str]:
+    """Return the nodes that a fault `damage` has hit, or may have: the leader of a moment is named when it is done."""
+    hit: set[str] = set()
+    for op in history.strangers:
+        if op.process == NEMESIS and isinstance(op.value, dict) and op.value.get("kind") == "damage":
+            hit.update(map(str, op.value.get("nodes", ())))
+    return hit

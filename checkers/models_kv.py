@@ -45,5 +45,6 @@ KV: Final = Model(
     fs=("get", "put", "append"),
     pure=frozenset({"get"}),
     blind=frozenset({"put"}),
+    by_columns=True,
 )
 """A string under each key; an append adds to its end."""

@@ -64,7 +64,7 @@ def _interpret_fenced(invocation: Op, completion: Op | None) -> ModelOp | None:
 
 
 def _mutex(name: str, interpret: Any) -> Model:
-    return Model(name, (False, None, None), _step_mutex, interpret, ("acquire", "release"))
+    return Model(name, (False, None, None), _step_mutex, interpret, ("acquire", "release"), by_columns=True)
 
 
 MUTEX: Final = _mutex("mutex", _interpret_mutex)
@@ -90,7 +90,9 @@ def _interpret_set(invocation: Op, completion: Op | None) -> ModelOp | None:
     return ModelOp("read", ("list", *sorted(set(map(freeze, completion.value or ())), key=repr)))
 
 
-SET: Final = Model("set", frozenset(), _step_set, _interpret_set, ("add", "read"), pure=frozenset({"read"}))
+_READ: Final = frozenset({"read"})
+
+SET: Final = Model("set", frozenset(), _step_set, _interpret_set, ("add", "read"), _READ, by_columns=True)
 
 # --- list: the state is the tuple of its elements ---------------------------------------------------------------------
 
@@ -109,7 +111,7 @@ def _interpret_append(invocation: Op, completion: Op | None) -> ModelOp | None:
     return ModelOp("read", freeze(completion.value or [])) if completion is not None and outcome == "ok" else None
 
 
-APPEND: Final = Model("append", (), _step_append, _interpret_append, ("append", "read"), pure=frozenset({"read"}))
+APPEND: Final = Model("append", (), _step_append, _interpret_append, ("append", "read"), _READ, by_columns=True)
 
 # --- FIFO queue: the state is the tuple of its values -----------------------------------------------------------------
 
@@ -139,7 +141,7 @@ def _interpret_queue(invocation: Op, completion: Op | None) -> ModelOp | None:
 
 
 FIFO_QUEUE: Final = Model(
-    "fifo-queue", (), _step_queue, _interpret_queue, ("enqueue", "dequeue"), pure=frozenset({_EMPTY})
+    "fifo-queue", (), _step_queue, _interpret_queue, ("enqueue", "dequeue"), frozenset({_EMPTY}), by_columns=True
 )
 
 # --- counter: the state is its value ----------------------------------------------------------------------------------
@@ -160,4 +162,4 @@ def _interpret_counter(invocation: Op, completion: Op | None) -> ModelOp | None:
     return ModelOp("read", completion.value) if completion is not None and outcome == "ok" else None
 
 
-COUNTER: Final = Model("counter", 0, _step_counter, _interpret_counter, ("add", "read"), pure=frozenset({"read"}))
+COUNTER: Final = Model("counter", 0, _step_counter, _interpret_counter, ("add", "read"), _READ, by_columns=True)

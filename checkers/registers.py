@@ -6,7 +6,7 @@ checkers/_kernels/unique_register.py says what it does and why it is sound.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -21,15 +21,15 @@ from checkers.forward import Encoded
 from checkers.models import (
     FAILED_CAS,
     NEVER_COMPLETES,
-    Interval,
     Model,
     ModelOp,
     interpret_comparing_register,
     interpret_register,
 )
-from checkers.witness import smallest
+from checkers.operations import Operations
+from checkers.shrink import shrink
 from harness.errors import HistoryError
-from harness.history import FAIL, History
+from harness.history import History
 from harness.op import freeze
 
 ENGINE: Final = "unique values"
@@ -140,16 +140,16 @@ def witness(decision: Decision, key: int) -> list[int]:
     written = (small.kind == WRITE) | (small.kind == CAS)
     known = np.isin(small.row, ops.row[candidates])
 
-    def proves(kept: Collection[int]) -> bool:
+    def proves(kept: Sequence[int]) -> bool:
         certain = np.zeros(len(small.row), bool)
         certain[list(kept)] = True
         weaker = small._replace(ret=np.where(certain, small.ret, np.int32(NEVER))).pick(certain | written)
         codes, _ = _decide(weaker, values)
         return bool(codes[0] == INVALID)
 
-    reads = np.flatnonzero(known & ~written).tolist()
-    kept = smallest(reads, np.flatnonzero(known & written).tolist(), proves, lambda: False)
-    rows: list[int] = small.row[kept].tolist()
+    reads, writes = np.flatnonzero(known & ~written), np.flatnonzero(known & written)
+    kept = shrink([*reads.tolist(), *writes.tolist()], proves, lambda: False)
+    rows: list[int] = small.row[sorted(kept)].tolist()
     return rows
 
 
@@ -181,29 +181,19 @@ def _compact(ops: RegisterOps) -> RegisterOps:
     return ops._replace(value=np.searchsorted(numbers, ops.value).astype(np.int32), old=old)
 
 
-def touching(history: History, model: Model, decision: Decision, key: int, rows: Sequence[int]) -> list[Interval]:
+def touching(history: History, decision: Decision, key: int, rows: Sequence[int]) -> Operations:
     """Return those operations on a key that have to do with a value of the operations in `rows`."""
     ops = decision.ops.of_key(key)
     chosen = np.isin(ops.row, rows)
     values = np.concatenate((ops.value[chosen], ops.old[chosen & (ops.old >= 0)]))
-    picked = ops.pick(_among(ops.value, values) | _among(ops.old, values))
-    return intervals(history, model, picked)
+    return operations(history, ops.pick(_among(ops.value, values) | _among(ops.old, values)))
 
 
-def intervals(history: History, model: Model, ops: RegisterOps) -> list[Interval]:
-    """Return operations as the model reads them."""
-    failed = history.columns.outcome[ops.row] == FAIL
-    known: dict[tuple[int, int, int], ModelOp] = {}
-    found = []
-    columns = (column.tolist() for column in (ops.row, ops.kind, ops.value, ops.old, ops.invoke, ops.ret, failed))
-    for row, kind, value, old, invoke, ret, seen in zip(*columns, strict=True):
-        op = None if seen else known.get((kind, value, old))
-        if op is None:
-            op = model.interpret(history.invocation(row), history.completion(row))
-            assert op is not None, "the kernel keeps no operation that says nothing"
-            known[kind, value, old] = op
-        found.append(Interval(op, invoke, NEVER_COMPLETES if ret == NEVER else ret, row))
-    return found
+def operations(history: History, ops: RegisterOps) -> Operations:
+    """Return operations on one key as the forward engine sees them: a failed cas that observed something is a read."""
+    kinds, kind = _numbered(history, *(column.astype(np.int64) for column in (ops.kind, ops.value, ops.old)))
+    ret = np.where(ops.ret == NEVER, NEVER_COMPLETES, ops.ret.astype(np.int64))
+    return Operations(kinds, kind, ops.invoke.astype(np.int64), ret, ops.row.astype(np.int64))
 
 
 def encoded(history: History, ops: RegisterOps, keys: Sequence[int]) -> Encoded:
@@ -213,21 +203,27 @@ def encoded(history: History, ops: RegisterOps, keys: Sequence[int]) -> Encoded:
     """
     parts = [_useful(ops.of_key(key)) for key in keys]
     chosen = [part for part, _ in parts]
-    kind, value, old = (_joined(chosen, name) for name in ("kind", "value", "old"))
-    span = len(history.columns.values) + 1
-    names, numbers = np.unique((kind * span + value) * span + old + 1, return_inverse=True)
-    values = history.columns.values
+    kinds, kind = _numbered(history, *(_joined(chosen, name) for name in ("kind", "value", "old")))
     ret = _joined(chosen, "ret")
     return Encoded(
-        kinds=[
-            _model_op(name // span // span, name // span % span, name % span - 1, values) for name in names.tolist()
-        ],
-        kind=numbers.astype(np.int32),
+        kinds=kinds,
+        kind=kind,
         invoke=_joined(chosen, "invoke"),
         ret=np.where(ret == NEVER, NEVER_COMPLETES, ret),
         useful=np.concatenate([np.empty(0, np.int64), *(useful for _, useful in parts)]),
         offsets=np.cumsum([0, *(len(part.row) for part in chosen)], dtype=np.int64),
     )
+
+
+def _numbered(
+    history: History, kind: NDArray[np.int64], value: NDArray[np.int64], old: NDArray[np.int64]
+) -> tuple[list[ModelOp], NDArray[np.int32]]:
+    """Return the different operations, and which of them each is."""
+    values = history.columns.values
+    span = len(values) + 1
+    names, numbers = np.unique((kind * span + value) * span + old + 1, return_inverse=True)
+    kinds = [_model_op(name // span // span, name // span % span, name % span - 1, values) for name in names.tolist()]
+    return kinds, numbers.astype(np.int32)
 
 
 def _joined(parts: Sequence[RegisterOps], name: str) -> NDArray[np.int64]:
@@ -241,6 +237,8 @@ def _model_op(kind: int, value: int, old: int, values: Sequence[Any]) -> ModelOp
         return ModelOp("cas", (freeze(values[old]), this))
     if kind == register_columns.NOT:
         return ModelOp(FAILED_CAS, (this, UNSET))
+    if kind == register_columns.REFUTED:
+        return ModelOp(FAILED_CAS, (this, this))
     return ModelOp("write" if kind == WRITE else "read", this)
 
 
@@ -275,6 +273,6 @@ def _useful(ops: RegisterOps) -> tuple[RegisterOps, NDArray[np.int64]]:
 
 
 __all__ = [
-    "ENGINE", "INELIGIBLE", "INVALID", "VALID", "Decision", "RegisterOps", "decide", "encoded", "intervals",
-    "is_register", "touching", "witness",
+    "ENGINE", "INELIGIBLE", "INVALID", "VALID", "Decision", "RegisterOps", "decide", "encoded", "is_register",
+    "operations", "touching", "witness",
 ]  # fmt: skip

@@ -61,7 +61,7 @@ def _went_back(checker: str, told: Sequence[Status], faults: Sequence[FaultWindo
         by_node[status.node].append(status)
     found = []
     for node, statuses_of_it in by_node.items():
-        restarts = [fault for fault in faults if fault.kind not in SERVERS_LIVE_ON and _may_hit(fault, node)]
+        restarts = [fault for fault in faults if fault.kind not in SERVERS_LIVE_ON and may_hit(fault, node)]
         highest: Status | None = None
         for status in statuses_of_it:
             if highest is None or _any_between(restarts, highest, status) or _term(status) >= _term(highest):
@@ -82,7 +82,7 @@ def _term(status: Status) -> int:
     return -1 if status.term is None else status.term
 
 
-def _may_hit(fault: FaultWindow, node: str) -> bool:
+def may_hit(fault: FaultWindow, node: str) -> bool:
     """Say whether a fault may have hit a node: one that was not measured to be on may have hit any."""
     nodes = fault.params.get("nodes")
     return fault.active_ns is None or not isinstance(nodes, list) or node in nodes

@@ -27,6 +27,7 @@ class Tables:
     Attributes:
         closed: state * kinds + kind -> state, or empty. States are numbered from 1, the initial one.
         pure, blind: a flag for each kind.
+        targets: of each kind of a closed table, to how many states it leads from another one.
     """
 
     def __init__(self, model: Model, kinds: Sequence[ModelOp], operations: int) -> None:
@@ -36,6 +37,7 @@ class Tables:
         self._numbers: dict[State, int] = {model.initial: 1}
         self.pure = array("b", [kind.f in model.pure for kind in kinds])
         self.blind = array("b", [kind.f in model.blind for kind in kinds])
+        self.targets = array("i", bytes(4 * len(kinds)))
         self.closed = self._close(max(operations, _MIN_CELLS))
         if self.closed:
             self._classify()
@@ -76,3 +78,4 @@ class Tables:
             column = self.column(kind)
             self.pure[kind] = all(after in (STUCK, state) for state, after in enumerate(column, 1))
             self.blind[kind] = not self.pure[kind] and STUCK not in column and len(set(column)) == 1
+            self.targets[kind] = len({after for state, after in enumerate(column, 1) if after not in (STUCK, state)})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from checkers.models import NEVER_COMPLETES
@@ -16,25 +17,35 @@ from harness.facets import Task
 class _Open(NamedTuple):
     """A task that certainly is to be claimed from the return of its submit until `gone`: somebody may take it then."""
 
-    minus_priority: int
-    row: int
     gone: int
     submit: Act
     task: Task
-    needs: frozenset[str]
+
+
+class _Kind(NamedTuple):
+    """The open tasks of one priority that need the same capabilities, in the order of their submits' returns."""
+
+    minus_priority: int
+    needs: tuple[str, ...]
+    items: list[_Open]
 
 
 def choices(acts: Acts) -> Iterator[Finding]:
     """A claim gets a task of the greatest priority that there is, and gets one if there is any."""
     waiting = sorted(_opened(acts), key=lambda item: item.submit.end)
-    ready: list[_Open] = []
+    kinds: dict[tuple[int, tuple[str, ...]], _Kind] = {}
+    for item in waiting:
+        alike = -item.task.priority, tuple(sorted(item.task.capabilities))
+        kinds.setdefault(alike, _Kind(*alike, []))
+    ordered = [kinds[alike] for alike in sorted(kinds)]
     at = 0
     for act in sorted(acts.nexts, key=lambda act: act.begin):
         while at < len(waiting) and waiting[at].submit.end < act.begin:
-            insort(ready, waiting[at])
+            task = waiting[at].task
+            kinds[-task.priority, tuple(sorted(task.capabilities))].items.append(waiting[at])
             at += 1
         if act.empty or act.claim is not None:
-            yield from _better(acts, act, ready)
+            yield from _better(acts, act, ordered)
     yield from _refused(acts)
 
 
@@ -52,17 +63,21 @@ def _open(log: Log) -> _Open | None:
     gone = min((act.begin for part in (log.grants, log.tries, log.ends) for act in part), default=NEVER_COMPLETES)
     if task.deadline_s is not None:
         gone = min(gone, submit.begin + int(task.deadline_s * (1 - CLOCKS_AGREE) * SECOND_NS))
-    return _Open(-task.priority, submit.row, gone, submit, task, frozenset(task.capabilities))
+    return _Open(gone, submit, task)
 
 
-def _fits(item: _Open, act: Act) -> bool:
+def _is_able(act: Act, needs: Collection[str]) -> bool:
     assert act.asked is not None
-    worker, task = act.asked.worker, item.task
-    able = item.needs.issubset(act.asked.capabilities)
-    return able and worker not in task.excluded and (not task.preferred or worker in task.preferred)
+    return all(need in act.asked.capabilities for need in needs)
 
 
-def _better(acts: Acts, act: Act, ready: list[_Open]) -> Iterator[Finding]:
+def _is_wanted(act: Act, task: Task) -> bool:
+    assert act.asked is not None
+    worker = act.asked.worker
+    return worker not in task.excluded and (not task.preferred or worker in task.preferred)
+
+
+def _better(acts: Acts, act: Act, kinds: Sequence[_Kind]) -> Iterator[Finding]:
     """Look for more tasks of a greater priority than claims of unknown outcome may have taken."""
     least = NEVER_COMPLETES  # of -priority: any task is better than none
     if act.claim is not None:
@@ -72,15 +87,13 @@ def _better(acts: Acts, act: Act, ready: list[_Open]) -> Iterator[Finding]:
         least = -got.priority
     others = bisect_right(acts.unknown_nexts, act.end)
     found: list[_Open] = []
-    at = 0
-    while at < len(ready) and ready[at].minus_priority < least and len(found) <= others:
-        item = ready[at]
-        if item.gone <= act.begin:
-            del ready[at]
-            continue
-        at += 1
-        if item.gone > act.end and _fits(item, act):
-            found.append(item)
+    for kind in kinds:
+        if kind.minus_priority >= least or len(found) > others:
+            break
+        if kind.items and _is_able(act, kind.needs):
+            kind.items[:] = [item for item in kind.items if item.gone > act.begin]
+            fitting = (item for item in kind.items if item.gone > act.end and _is_wanted(act, item.task))
+            found += islice(fitting, others + 1 - len(found))
     if len(found) > others:
         yield _told(act, found, others)
 
@@ -105,7 +118,9 @@ def _refused(acts: Acts) -> Iterator[Finding]:
     for task, act in acts.refused:
         log = acts.logs.get(task)
         item = None if log is None else _open(log)
-        if item is None or not item.submit.end < act.begin or item.gone <= act.end or not _fits(item, act):
+        if item is None or not item.submit.end < act.begin or item.gone <= act.end:
+            continue
+        if not _is_able(act, item.task.capabilities) or not _is_wanted(act, item.task):
             continue
         if not acts.unknown_nexts or acts.unknown_nexts[0] > act.end:
             yield _told(act, [item], 0)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from checkers.watch_columns import Watched, collect
-from checkers.watch_findings import Finding, Made, foreign, gaps, late, order, refusals, revisions
+from checkers.watch_findings import foreign, gaps, late, order, refusals, revisions
+from checkers.watch_made import Finding, Made
 from harness.history import History
 from harness.verdict import Anomaly, Verdict
 
@@ -20,8 +22,9 @@ class WatchChecker:
     ok completion has {"revision"}, null where the key was not there; `revision`, which gives the newest; `compact` with
     the first revision that is kept; `watch` with a prefix as key and {"start"} (null: from now), whose ok completion
     has {"changes": [[revision, key, value], …]} in the order of their arrival (value null: deleted), and "late", those
-    that came after the watch had been cancelled. A watch that failed and `observed` a revision was refused because its
-    start is compacted.
+    that came after the watch had been cancelled. A change without a value is one whose value the watch does not tell. A
+    watch that failed and `observed` a revision was refused because its start is compacted; one that `observed` "now",
+    because the service only has watches from now.
 
     Detects: "out of order" (a change after one of a greater revision), "delivered twice", "before its start", "of
     another prefix", "after its cancel"; "missed change" (a gap: a change between a watch's start and its last one that
@@ -32,7 +35,8 @@ class WatchChecker:
 
     Cannot detect: that a watch is late, or silent for ever: what follows its last change is no evidence. Of a watch
     from now, and of the revision of its last change, where several keys may have changed, only what was delivered
-    counts. What is below a compaction is nobody's matter but that of watches that began there.
+    counts. What is below a compaction is nobody's matter but that of watches that began there. Where a watch does not
+    tell values, none is compared; a reason says so, and another one that all watches had to begin now.
 
     Cost: O(n log n) in operations and delivered changes.
 
@@ -65,12 +69,23 @@ class WatchChecker:
         ]
         found.sort(key=lambda finding: finding.row)
         more = len(found) - MAX_REPORTED
+        reasons = [*_unchecked(watched)]
+        if more > 0:
+            reasons.append(f"{more} more {'anomaly was' if more == 1 else 'anomalies were'} found")
         return Verdict(
             status="invalid" if found else "valid",
             anomalies=tuple(_anomaly(watched, finding) for finding in found[:MAX_REPORTED]),
             engine=ENGINE,
-            reasons=(f"{more} more {'anomaly was' if more == 1 else 'anomalies were'} found",) if more > 0 else (),
+            reasons=tuple(reasons),
         )
+
+
+def _unchecked(watched: Watched) -> Iterator[str]:
+    """Say what could not be checked, since the service promises less."""
+    if not watched.told:
+        yield "the watches tell which keys were set, and not to what: values were not compared"
+    if watched.from_now:
+        yield "the service keeps no changes: every watch began now, and none could go on where another one had ended"
 
 
 def _anomaly(watched: Watched, finding: Finding) -> Anomaly:

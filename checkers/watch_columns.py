@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from checkers._kernels import deliveries
 from checkers.models import NEVER_COMPLETES
+from checkers.watch_places import Flat
 from checkers.words import show
 from harness.errors import HistoryError
-from harness.history import FAIL, INFO, History
-from harness.op import freeze
+from harness.facets import FROM_NOW
+from harness.history import NEVER, History
+from harness.op import Op, freeze
 
 _HINT: Final = "the reference says what a watch's history holds: was it recorded by another workload?"
+
+SET: Final = ("set",)
+"""In place of every value's name, where the watches do not tell values."""
 
 
 class Write(NamedTuple):
@@ -42,18 +48,17 @@ class Delivered(NamedTuple):
     Attributes:
         row: in History.columns.
         prefix, start: what was asked for; None: from now.
-        changes: revision and key of each, in the order of their arrival.
-        names: of their values.
-        late: revision and key of those that came after the cancel.
+        changes: [revision, key, value] of each, in the order of their arrival; [revision, key] where the value is not
+            told.
+        late: likewise, those that came after the cancel.
         ret: row of its completion in History.events.
     """
 
     row: int
     prefix: str
     start: int | None
-    changes: list[tuple[int, str]]
-    names: list[Any]
-    late: list[tuple[int, str]]
+    changes: list[list[Any]]
+    late: list[list[Any]]
     ret: int
 
 
@@ -72,19 +77,57 @@ class Watched:
 
     Attributes:
         history: that it is of.
+        told: whether the watches tell values; where one does not, values are nobody's matter.
+        from_now: how many watches were refused because the service only has watches from now.
         writes: in the order of their invocation.
         watches: that delivered something, in the order of their completion.
-        refusals: likewise.
+        flat: what they delivered.
+        late: the watches that delivered something after their cancel.
+        refusals: in the order of their completion.
         looks: of each ok `revision`: row, the number, and the rows of its events.
         compactions: of each that may have happened: the row of its invocation among the events, and its revision.
     """
 
     history: History
+    flat: Flat
+    told: bool = True
+    from_now: list[int] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
     watches: list[Delivered] = field(default_factory=list)
+    late: list[Delivered] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     looks: list[tuple[int, int, int, int]] = field(default_factory=list)
     compactions: list[tuple[int, int]] = field(default_factory=list)
+
+    def name(self, change: list[Any]) -> Any:
+        """Return the name of a change's value."""
+        if self.told:
+            return name_of(change[2])
+        return SET if len(change) == 2 or change[2] is not None else None
+
+
+class Row(NamedTuple):
+    """One operation.
+
+    Attributes:
+        row: in History.columns.
+        asked, done: its events; `done` is None where no completion was recorded.
+        outcome: ok, fail or info.
+        invoke, ret: rows of its events; `ret` is NEVER_COMPLETES for an unknown outcome.
+    """
+
+    row: int
+    asked: Op
+    done: Op | None
+    outcome: str
+    invoke: int
+    ret: int
+
+    @property
+    def answer(self) -> Any:
+        """Return what came of it."""
+        assert self.done is not None
+        return self.done.value
 
 
 def collect(history: History) -> Watched:
@@ -93,18 +136,46 @@ def collect(history: History) -> Watched:
     Raises:
         HistoryError: a value is not as WatchChecker says.
     """
-    watched = Watched(history)
-    for f, take in _TAKE.items():
-        if f not in history.columns.fs:
+    columns, events = history.columns, list(history.events)
+    watched = Watched(history, Flat.of((), (), (), ()))
+    takers = [_TAKE.get(f) for f in columns.fs]
+    rows = zip(columns.f.tolist(), columns.invoke.tolist(), columns.complete.tolist(), strict=True)
+    for at, (f, invoke, complete) in enumerate(rows):
+        take = takers[f]
+        if take is None:
             continue
-        for row in np.flatnonzero(history.columns.f == history.columns.fs.index(f)).tolist():
-            try:
-                take(watched, row)
-            except (LookupError, TypeError, ValueError, AttributeError) as error:
-                raise _malformed(history, row) from error
+        done = None if complete == NEVER else events[complete]
+        outcome = "info" if done is None else done.type
+        item = Row(at, events[invoke], done, outcome, invoke, NEVER_COMPLETES if outcome == "info" else complete)
+        try:
+            take(watched, item)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise _malformed(history, item.done or item.asked) from error
     watched.watches.sort(key=lambda watch: watch.ret)
     watched.refusals.sort(key=lambda refusal: refusal.ret)
-    return watched
+    return _flattened(watched)
+
+
+def _flattened(watched: Watched) -> Watched:
+    """Put what the watches delivered into columns; where values are not told, forget those of the writes."""
+    lists = [watch.changes for watch in watched.watches]
+    counts = [len(changes) for changes in lists]
+    keys = {key: number for number, key in enumerate({write.key: None for write in watched.writes})}
+    names = {None: deliveries.DELETED, SET: deliveries.UNTOLD}
+    revision, key, name = (np.empty(sum(counts), np.int64) for _ in range(3))
+    code = deliveries.flatten(lists, keys, names, name_of, revision, key, name)
+    if code != deliveries.FITS:
+        row = watched.watches[code - deliveries.MALFORMED].row
+        raise _malformed(watched.history, watched.history.completion(row))
+    told = not (name == deliveries.UNTOLD).any()
+    if not told:
+        name = np.minimum(name, deliveries.UNTOLD)
+    writes = watched.writes if told else [_untold(write) for write in watched.writes]
+    return replace(watched, told=told, writes=writes, flat=Flat.of(counts, list(keys), (revision, key), name))
+
+
+def _untold(write: Write) -> Write:
+    return write if write.name is None else write._replace(name=SET)
 
 
 def name_of(value: Any) -> Any:
@@ -112,25 +183,10 @@ def name_of(value: Any) -> Any:
     return value if type(value) is int or type(value) is str or value is None else freeze(value)
 
 
-def _malformed(history: History, row: int) -> HistoryError:
-    op = history.completion(row) or history.invocation(row)
+def _malformed(history: History, op: Op | None) -> HistoryError:
+    assert op is not None
     message = f"{history.source}: event {op.index}: {op.f} has the value {show(op.value)[:200]}"
     return HistoryError(message, _HINT)
-
-
-def _ends(history: History, row: int) -> tuple[int, int]:
-    """Return the rows of an operation's events; NEVER_COMPLETES for an unknown outcome."""
-    columns = history.columns
-    unknown = columns.outcome[row] == INFO
-    return int(columns.invoke[row]), NEVER_COMPLETES if unknown else int(columns.complete[row])
-
-
-def _asked(history: History, row: int) -> Any:
-    return history.columns.values[history.columns.value[row]]
-
-
-def _answered(history: History, row: int) -> Any:
-    return history.columns.values[history.columns.result[row]]
 
 
 def _text(value: Any) -> str:
@@ -145,75 +201,57 @@ def _revision(value: Any) -> int:
     return value
 
 
-def _put(watched: Watched, row: int) -> None:
-    history = watched.history
-    columns = history.columns
-    if columns.outcome[row] == FAIL:
+def _put(watched: Watched, item: Row) -> None:
+    if item.outcome == "fail":
         return
-    invoke, ret = _ends(history, row)
-    value = _asked(history, row)
+    value = item.asked.value
     if value is None:
         raise ValueError("null is no value: it stands for a deletion")
-    revision = None if ret == NEVER_COMPLETES else _revision(_answered(history, row)["revision"])
-    key = _text(columns.keys[columns.key[row]])
-    watched.writes.append(Write(row, key, name_of(value), revision, invoke, ret))
+    revision = _revision(item.answer["revision"]) if item.outcome == "ok" else None
+    key = _text(item.asked.key)
+    watched.writes.append(Write(item.row, key, name_of(value), revision, item.invoke, item.ret))
 
 
-def _delete(watched: Watched, row: int) -> None:
-    history = watched.history
-    columns = history.columns
-    if columns.outcome[row] == FAIL:
+def _delete(watched: Watched, item: Row) -> None:
+    answer = item.answer["revision"] if item.outcome == "ok" else None
+    if item.outcome == "fail" or (item.outcome == "ok" and answer is None):
         return
-    invoke, ret = _ends(history, row)
-    revision = None
-    if ret != NEVER_COMPLETES:
-        answer = _answered(history, row)["revision"]
-        if answer is None:
-            return
-        revision = _revision(answer)
-    watched.writes.append(Write(row, _text(columns.keys[columns.key[row]]), None, revision, invoke, ret))
+    revision = None if answer is None else _revision(answer)
+    watched.writes.append(Write(item.row, _text(item.asked.key), None, revision, item.invoke, item.ret))
 
 
-def _look(watched: Watched, row: int) -> None:
-    history = watched.history
-    if history.columns.outcome[row] not in (FAIL, INFO):
-        watched.looks.append((row, _revision(_answered(history, row)), *_ends(history, row)))
+def _look(watched: Watched, item: Row) -> None:
+    if item.outcome == "ok":
+        watched.looks.append((item.row, _revision(item.answer), item.invoke, item.ret))
 
 
-def _compact(watched: Watched, row: int) -> None:
-    history = watched.history
-    if history.columns.outcome[row] != FAIL:
-        watched.compactions.append((int(history.columns.invoke[row]), _revision(_asked(history, row))))
+def _compact(watched: Watched, item: Row) -> None:
+    if item.outcome != "fail":
+        watched.compactions.append((item.invoke, _revision(item.asked.value)))
 
 
-def _watch(watched: Watched, row: int) -> None:
-    history = watched.history
-    columns = history.columns
-    if columns.outcome[row] == INFO:
+def _watch(watched: Watched, item: Row) -> None:
+    if item.done is None or item.outcome == "info":
         return
-    prefix, ret = _text(columns.keys[columns.key[row]]), int(columns.complete[row])
-    start = _asked(history, row)["start"]
+    prefix, start = _text(item.asked.key), item.asked.value["start"]
     start = None if start is None else _revision(start)
-    if columns.outcome[row] == FAIL:
-        if columns.observed[row] >= 0:
-            watched.refusals.append(Refusal(row, prefix, start, ret))
+    if item.outcome == "fail":
+        if item.done.observed == FROM_NOW:
+            watched.from_now.append(item.row)
+        elif type(item.done.observed) is int:
+            watched.refusals.append(Refusal(item.row, prefix, start, item.ret))
         return
-    answer = _answered(history, row)
-    changes = answer["changes"]
-    late = list(_pairs(answer.get("late", ())))
-    if changes or late:
-        names = [name_of(change[2]) for change in changes]
-        watched.watches.append(Delivered(row, prefix, start, list(_pairs(changes)), names, late, ret))
+    changes, late = item.answer["changes"], item.answer.get("late", [])
+    if not isinstance(changes, list) or not all(len(change) in (2, 3) for change in late):
+        raise TypeError(changes)
+    delivered = Delivered(item.row, prefix, start, changes, late, item.ret)
+    if changes:
+        watched.watches.append(delivered)
+    if late:
+        watched.late.append(delivered)
 
 
-def _pairs(changes: Any) -> Iterator[tuple[int, str]]:
-    for revision, key, _ in changes:
-        if type(revision) is not int or type(key) is not str:
-            raise TypeError(revision)
-        yield revision, key
-
-
-_TAKE: Final[dict[str, Callable[[Watched, int], None]]] = {
+_TAKE: Final[dict[str, Callable[[Watched, Row], None]]] = {
     "put": _put,
     "delete": _delete,
     "revision": _look,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from harness.history import History
+
+NOT_SMALLEST: Final = "these operations prove it, but fewer might: there was no time to leave out more"
+"""What a summary ends with, in brackets, where its witness may be larger than need be."""
 
 
 def seconds(*times_ns: int) -> list[str]:

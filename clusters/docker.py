@@ -7,7 +7,7 @@ say whose they are, so that a later run removes what a killed one left (leftover
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from ipaddress import IPv4Network
@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from clusters import engine, images, leftovers, owner, subnets
 from clusters.carrier import Carrier, settle
+from clusters.endpoint import HarnessEndpoint
 from clusters.node import RemoteNode, require
 from harness.errors import ClusterError
-from harness.protocols import Node, Unavailable
+from harness.protocols import Node, Right, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 FOLDER = "/var/lib/kingslayer"  # a volume: the image's own file system may lack what databases need
+CAPABILITIES = {Right.FILTER: "NET_ADMIN", Right.TRACE: "SYS_PTRACE", Right.VOLUME: "SYS_ADMIN"}
+"""What the kernel asks for, beyond what the engine gives to every container."""
+LOOP_DEVICES = ["c 10:237 rw", "b 7:* rw"]
 SUBNET_TRIES = 20
 Result = TypeVar("Result")
 
@@ -47,6 +51,7 @@ class DockerBackend:
         self._client: DockerClient | None = None
         self._threads: set[asyncio.Future[Any]] = set()
         self._carriers: list[Carrier] = []
+        self.harness: HarnessEndpoint | None = None
 
     def probe(self) -> Unavailable | None:
         found = engine.look()
@@ -59,10 +64,10 @@ class DockerBackend:
         found = engine.look()
         return f"docker {found}" if isinstance(found, str) else f"docker ({found.reason})"
 
-    async def up(self, names: Sequence[str], paths: Sequence[Path]) -> list[Node]:
+    async def up(self, names: Sequence[str], paths: Sequence[Path], rights: Collection[Right] = ()) -> list[Node]:
         require(names, paths)
         try:
-            return await self._start(names, paths)
+            return await self._start(names, paths, rights)
         except BaseException:
             await self.down()
             raise
@@ -70,28 +75,34 @@ class DockerBackend:
     async def down(self) -> None:
         await asyncio.gather(*self._threads, return_exceptions=True)
         carriers, self._carriers = self._carriers, []
+        if self.harness is not None:
+            self.harness.close()
+            self.harness = None
         await asyncio.gather(self._in_thread(self._remove), *(carrier.close() for carrier in carriers))
 
-    async def _start(self, names: Sequence[str], paths: Sequence[Path]) -> list[Node]:
+    async def _start(self, names: Sequence[str], paths: Sequence[Path], rights: Collection[Right]) -> list[Node]:
         image, subnet = await self._in_thread(self._prepare)
         addresses = [str(subnet[subnets.FIRST_NODE + index]) for index in range(len(names))]
+        make = partial(self._make_machine, image, paths, rights)
         opening = [
-            asyncio.create_task(self._open(image, paths, name, ip)) for name, ip in zip(names, addresses, strict=True)
+            asyncio.create_task(self._open(partial(make, name, ip), name))
+            for name, ip in zip(names, addresses, strict=True)
         ]
         try:
             await asyncio.gather(*opening)
         finally:
             self._carriers = await settle(opening)
         nodes = [
-            RemoteNode(name, ip, FOLDER, carrier)
+            RemoteNode(name, ip, f"{FOLDER}/node", carrier)
             for name, ip, carrier in zip(names, addresses, self._carriers, strict=True)
         ]
-        await asyncio.gather(*(node.setup(addresses) for node in nodes))
+        await asyncio.gather(*(node.setup(addresses, rights) for node in nodes))
+        self.harness = HarnessEndpoint(str(subnet[subnets.HARNESS]))
         return list[Node](nodes)
 
-    async def _open(self, image: str, paths: Sequence[Path], name: str, ip: str) -> Carrier:
+    async def _open(self, make: Callable[[], None], name: str) -> Carrier:
         """Make one machine and start its agent at once: the engine starts machines one after another."""
-        await self._in_thread(partial(self._make_machine, image, paths, name, ip))
+        await self._in_thread(make)
         return await Carrier.open(["docker", "exec", "-i", self._container(name)], name)
 
     async def _in_thread(self, function: Callable[[], Result]) -> Result:
@@ -128,12 +139,15 @@ class DockerBackend:
                 return subnet
         raise AssertionError("unreachable: the last try returns or raises")
 
-    def _make_machine(self, image: str, paths: Sequence[Path], name: str, ip: str) -> None:
+    def _make_machine(self, image: str, paths: Sequence[Path], rights: Collection[Right], name: str, ip: str) -> None:
         assert self._client is not None
         api: Any = self._client.api
         host = api.create_host_config(
             init=True,
-            cap_add=["NET_ADMIN", "SYS_PTRACE"],
+            cap_add=sorted(CAPABILITIES[right] for right in rights if right in CAPABILITIES),
+            device_cgroup_rules=LOOP_DEVICES if Right.VOLUME in rights else None,
+            # the engine's profile for AppArmor, where there is that, forbids every mount
+            security_opt=["apparmor=unconfined"] if Right.VOLUME in rights else None,
             network_mode=self._network,
             binds={str(path): {"bind": str(path), "mode": "ro"} for path in paths},
         )

@@ -22,7 +22,8 @@ OURS = {"label": f"{owner.PREFIX}run"}
 UNSIGNED_AGE_S = 60.0  # a folder that does not say whose it is may be in the making
 REMOVERS = 8
 REMOVAL_LIMIT_S = 10.0
-CONFLICT = 409
+RETRY_S = 0.05
+FORBIDDEN, CONFLICT = 403, 409  # what the engine answers for a network, or a container, that is in use
 
 
 def clean() -> list[str]:
@@ -72,10 +73,25 @@ def remove(client: DockerClient, containers: list[str], networks: list[str]) -> 
     with ThreadPoolExecutor(REMOVERS) as pool:
         list(pool.map(remove_container, containers))
     for network in networks:
+        _remove_network(client, network)
+
+
+def _remove_network(client: DockerClient, network: str) -> None:
+    """Remove a network, waiting for a container to leave it that somebody else is removing: no list shows that one."""
+    from docker.errors import APIError, NotFound
+
+    deadline = time.monotonic() + REMOVAL_LIMIT_S
+    while True:
         try:
             client.api.remove_network(network)
         except NotFound:
-            continue
+            return
+        except APIError as error:
+            if error.status_code != FORBIDDEN or time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_S)
+        else:
+            return
 
 
 def _dead(row: Mapping[str, Mapping[str, str]]) -> bool:

@@ -74,6 +74,12 @@ def effective_capabilities() -> int:
     return 0
 
 
+def has_loop_devices() -> bool:
+    """Say whether this process may make loop devices and mount them, in namespaces of its own, too."""
+    own = Path("/proc/self/uid_map").read_text().split() != ["0", "0", str(2**32 - 1)]  # of its own: not the kernel's
+    return not own and bool(effective_capabilities() >> CAP_SYS_ADMIN & 1) and os.access("/dev/loop-control", os.W_OK)
+
+
 def unshare(flags: int, what: str) -> None:
     """Call unshare(2)."""
     if LIBC.unshare(flags) == 0:

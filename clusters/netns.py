@@ -13,14 +13,18 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from clusters import leftovers, namespaces, owner, subnets
 from clusters.carrier import Carrier, settle
+from clusters.endpoint import HarnessEndpoint
 from clusters.node import RemoteNode, require
 from harness.errors import ClusterError
-from harness.protocols import Node, Unavailable
+from harness.protocols import Node, Right, Unavailable
+
+OF_DISKS = ("disk", "power")
+NO_VOLUME = "a disk that fails is a loop device, and that takes root on this machine and /dev/loop-control"
 
 
 class NetnsBackend:
@@ -31,14 +35,15 @@ class NetnsBackend:
     """
 
     name = "netns"
-    lacks: Mapping[str, str] = {}
     _entered = 0  # the pid that did: of the process, not of one backend; a forked child inherits the namespace
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
+        self.lacks: Mapping[str, str] = {} if namespaces.has_loop_devices() else dict.fromkeys(OF_DISKS, NO_VOLUME)
         self._bridge = f"kl{run_id[:8]}"
         self._carriers: list[Carrier] = []
         self._linked = False
+        self.harness: HarnessEndpoint | None = None
 
     def probe(self) -> Unavailable | None:
         if not sys.platform.startswith("linux"):
@@ -70,21 +75,25 @@ class NetnsBackend:
     def describe(self) -> str:
         return f"netns, Linux {os.uname().release}{'' if os.getuid() == 0 else ', rootless'}"
 
-    async def up(self, names: Sequence[str], paths: Sequence[Path]) -> list[Node]:
+    async def up(self, names: Sequence[str], paths: Sequence[Path], rights: Collection[Right] = ()) -> list[Node]:
         if not NetnsBackend._entered:
             raise ClusterError(
                 "this process has not entered its network namespace", "call enter() before the event loop"
             )
         require(names, paths)
+        if Right.VOLUME in rights and self.lacks:
+            raise ClusterError(
+                f"nodes with disks of their own cannot be had: {NO_VOLUME}", "run as root, or use Docker"
+            )
         leftovers.clean_folders()
         folder = self._make_folder()
         try:
-            return await self._start(names, folder)
+            return await self._start(names, folder, rights)
         except BaseException:
             await self.down()
             raise
 
-    async def _start(self, names: Sequence[str], folder: Path) -> list[Node]:
+    async def _start(self, names: Sequence[str], folder: Path, rights: Collection[Right]) -> list[Node]:
         opening = [asyncio.create_task(Carrier.open(namespaces.UNSHARE, name, python=sys.executable)) for name in names]
         try:
             await asyncio.gather(*opening)
@@ -97,11 +106,15 @@ class NetnsBackend:
             RemoteNode(name, ip, str(folder / name), carrier)
             for name, ip, carrier in zip(names, addresses, self._carriers, strict=True)
         ]
-        await asyncio.gather(*(node.setup(addresses) for node in nodes))
+        await asyncio.gather(*(node.setup(addresses, rights) for node in nodes))
+        self.harness = HarnessEndpoint(str(subnet[subnets.HARNESS]))
         return list[Node](nodes)
 
     async def down(self) -> None:
         carriers, self._carriers = self._carriers, []
+        if self.harness is not None:
+            self.harness.close()
+            self.harness = None
         await asyncio.gather(*(carrier.close() for carrier in carriers))
         if self._linked:
             namespaces.tool(["ip", "link", "delete", self._bridge])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from clusters.carrier import Carrier
 from clusters.subnets import NODES_MAX
 from harness.errors import ClusterError, UsageError
-from harness.protocols import Clock, Probe, Reading, Shaped, Trial
+from harness.protocols import Clock, Damaged, DiskTrial, Memory, PowerCut, Probe, Reading, Right, Shaped, Trial
 
 PIECE_BYTES = 4 << 20  # of a file, one request
+NO_VOLUME_HINT = "leave power and disk out of the faults (--nemesis, --cluster-nemesis), or use another --backend"
 WIPE_TIMEOUT_S = 30.0  # data may be gigabytes
 
 
@@ -24,14 +26,20 @@ class RemoteNode:
         self.folder = folder
         self.carrier = carrier
 
-    async def setup(self, addresses: Sequence[str]) -> None:
-        """Prepare the agent: folder, probe socket, firewall; once the node has its address.
+    async def setup(self, addresses: Sequence[str], rights: Collection[Right]) -> None:
+        """Prepare the agent: folder, probe socket, and what the rights ask for; once the node has its address.
 
         Args:
             addresses: of all nodes.
+            rights: what it may be asked for.
         """
         peers = [ip for ip in addresses if ip != self.ip]
-        await self.carrier.call("setup", ip=self.ip, folder=self.folder, peers=peers)
+        try:
+            await self.carrier.call("setup", ip=self.ip, folder=self.folder, peers=peers, rights=sorted(rights))
+        except ClusterError as error:
+            if error.hint or Right.VOLUME not in rights:
+                raise
+            raise ClusterError(error.message, NO_VOLUME_HINT) from None
 
     async def wipe(self) -> None:
         await self.carrier.call("wipe", timeout_s=WIPE_TIMEOUT_S)
@@ -54,6 +62,16 @@ class RemoteNode:
         stops: int = await self.carrier.call("duty_stops")
         return stops
 
+    async def limit_memory(self) -> None:
+        await self.carrier.call("limit_memory")
+
+    async def free_memory(self) -> None:
+        await self.carrier.call("free_memory")
+
+    async def memory(self) -> list[Memory]:
+        found = await self.carrier.call("memory")
+        return [Memory(used, None if limit < 0 else limit) for used, limit in found]
+
     async def state(self) -> str:
         state: str = await self.carrier.call("state")
         return state
@@ -69,6 +87,13 @@ class RemoteNode:
 
     async def shaped(self) -> Shaped:
         found = await self.carrier.call("shaped")
+        return Shaped(rules=found["rules"], links=found["links"])
+
+    async def access(self, clients: str, links: Mapping[str, Mapping[str, float]]) -> None:
+        await self.carrier.call("access", clients=clients, links={way: dict(each) for way, each in links.items()})
+
+    async def accessed(self) -> Shaped:
+        found = await self.carrier.call("accessed")
         return Shaped(rules=found["rules"], links=found["links"])
 
     async def trial_send(self, targets: Sequence[str], *, count: int, size: int) -> None:
@@ -91,6 +116,28 @@ class RemoteNode:
             for look in looks
         ]
 
+    async def condition(self) -> Mapping[str, Sequence[str]]:
+        parts: dict[str, list[str]] = await self.carrier.call("condition")
+        return parts
+
+    async def cut_power(self) -> PowerCut:
+        return PowerCut(**await self.carrier.call("cut_power"))
+
+    async def spoil(self, trouble: str, hold_ms: float = 0) -> None:
+        await self.carrier.call("spoil", trouble=trouble, hold_ms=hold_ms)
+
+    async def try_disk(self) -> DiskTrial:
+        code, output = await self.carrier.call("try_disk")
+        if code:
+            raise ClusterError(f"{self.name}: the trial of the disk ended early: {output.strip()}")
+        return DiskTrial(**json.loads(output), held=await self.carrier.call("held"))
+
+    async def keep(self, patterns: Sequence[str]) -> None:
+        await self.carrier.call("keep", patterns=list(patterns))
+
+    async def damage(self, how: str, patterns: Sequence[str], share: float) -> Damaged:
+        return Damaged(**await self.carrier.call("damage", how=how, patterns=list(patterns), share=share))
+
     async def reset_connections(self) -> None:
         await self.carrier.call("reset_connections")
 
@@ -108,10 +155,10 @@ class RemoteNode:
         code, output = await self.carrier.call("run", argv=list(argv), limit_s=timeout_s, timeout_s=timeout_s + 5)
         return code, output
 
-    async def read(self, path: str, *, tail_bytes: int | None = None) -> bytes:
+    async def read(self, path: str, *, offset: int = 0, tail_bytes: int | None = None) -> bytes:
         if tail_bytes is not None and tail_bytes < 0:
             raise ValueError(f"tail_bytes must not be negative: {tail_bytes}")
-        offset = 0 if tail_bytes is None else -tail_bytes
+        offset = offset if tail_bytes is None else -tail_bytes
         limit = PIECE_BYTES if tail_bytes is None else min(PIECE_BYTES, tail_bytes)
         pieces: list[bytes] = []
         while limit:
@@ -122,6 +169,10 @@ class RemoteNode:
             if not data or offset >= piece["size"]:
                 break
         return b"".join(pieces)
+
+    async def size(self, path: str) -> int:
+        size: int = (await self.carrier.call("read", path=path, offset=0, size=0))["size"]
+        return size
 
 
 def require(names: Sequence[str], paths: Sequence[Path]) -> None:

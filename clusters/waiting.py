@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from harness.errors import ClusterError
@@ -36,6 +36,21 @@ async def until(
     except TimeoutError:
         reason = f"not within {timeout_s:g} s (its server is {await node.state()})"
         raise await _failed(node, server, what, reason, log) from None
+
+
+async def until_all(
+    nodes: Iterable[Node],
+    reached: Callable[[Node], Awaitable[bool]],
+    *,
+    server: str,
+    what: str,
+    timeout_s: float,
+    log: str,
+) -> None:
+    """Wait until all nodes have got there; see `until`."""
+    await asyncio.gather(
+        *(until(node, reached, server=server, what=what, timeout_s=timeout_s, log=log) for node in nodes)
+    )
 
 
 async def _failed(node: Node, server: str, what: str, reason: str, log: str) -> ClusterError:

@@ -109,8 +109,8 @@ def plan(
 
 
 def _fitting(name: str, version: str) -> list[str]:
-    facets = find_system(name)(version, {}).facets
-    return [workload for workload, make in workloads.WORKLOADS.items() if make({}).facet in facets]
+    facets = set(find_system(name)(version, {}).facets)
+    return [workload for workload, make in workloads.WORKLOADS.items() if facets.issuperset(make({}).facets)]
 
 
 def execute(configs: Sequence[RunConfig], store: Path, jobs: int = 1) -> Iterator[Outcome]:

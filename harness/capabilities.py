@@ -5,13 +5,13 @@ A system has one where it has its methods; what needs them is not to be had with
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import msgspec
 
 if TYPE_CHECKING:
-    from harness.protocols import Node
+    from harness.nodes import Node
 
 
 class NodeStatus(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -114,4 +114,29 @@ class HasMembership(Protocol):
         """
 
 
-__all__ = ["HasDigest", "HasLogPatterns", "HasMembership", "HasStatus", "NodeDigest", "NodeStatus"]
+@runtime_checkable
+class HasFiles(Protocol):
+    """Capability of a System: it knows what its files are.
+
+    Attributes:
+        files: globs in the node's folder by kind: "log", what it writes ahead, and "database", what that comes to.
+    """
+
+    files: Mapping[str, Sequence[str]]
+
+
+@runtime_checkable
+class CanBeDamaged(HasFiles, HasMembership, Protocol):
+    """Both: the node of a damaged file can be replaced, which is the one sound way to heal it."""
+
+
+__all__ = [
+    "CanBeDamaged",
+    "HasDigest",
+    "HasFiles",
+    "HasLogPatterns",
+    "HasMembership",
+    "HasStatus",
+    "NodeDigest",
+    "NodeStatus",
+]

@@ -11,7 +11,6 @@ from typing import Any, Final
 import msgspec
 
 import checkers
-import workloads
 from checkers.models import COMPARING_CAS_REGISTER
 from harness.config import RunRecord
 from harness.errors import HistoryError, UsageError
@@ -20,7 +19,6 @@ from harness.formats.records import Imported
 from harness.history import History, HistoryWarning
 from harness.judge import judge
 from harness.protocols import Checker
-from harness.runner import write_report
 from harness.store import HISTORY, VERDICT, RunFolder
 from harness.verdict import OpCounts, Seconds, Summary
 
@@ -140,6 +138,8 @@ def report(path: Path, warn: Callable[[str], None]) -> Path:
     if summary is None:
         warn(f"no {VERDICT}: the run was cut off, so its history is checked now")
         summary, history = check(path, "", None, warn)
+    from harness.runner import write_report  # late: a check needs nothing that runs
+
     return write_report(folder, history, summary)
 
 
@@ -185,4 +185,6 @@ def checkers_of(source: Imported, model: str, record: RunRecord | None = None, *
     if record is None:
         known = ", ".join(checkers.MODEL_NAMES)
         raise UsageError("which model should the history be checked against?", f"give --model, one of {known}")
+    import workloads  # late: a check of a file by a model needs none of them
+
     return (*workloads.find(record.config.workload)(record.config.options).checkers(), *checkers.of_every_run())

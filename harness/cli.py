@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,9 @@ def _families(text: str) -> tuple[str, ...]:
 @click.argument("system")
 @click.option("--nodes", default=5, show_default=True, type=click.IntRange(1, 99), help="Nodes of the cluster.")
 @click.option("--workload", default="register", show_default=True, help="See `kingslayer workloads`.")
-@click.option("--nemesis", default="none", show_default=True, callback=_names, help="Faults, such as partition,kill.")
+@click.option(
+    "--nemesis", default="none", show_default=True, callback=_names, help="Such as partition,kill; all; or FILE.toml."
+)
 @click.option("--time-limit", default=60.0, show_default=True, type=click.FloatRange(0.1), help="Seconds of load.")
 @click.option("--concurrency", default=20, show_default=True, type=click.IntRange(1, 10_000), help="Clients at once.")
 @click.option("--rate", default=500.0, show_default=True, type=click.FloatRange(0), help="Operations/s; 0: no limit.")
@@ -211,36 +213,25 @@ def report_command(folder: Path) -> None:
 @cli.command("systems")
 def systems_command() -> None:
     """List the systems that can be tested."""
-    from harness.registry import SYSTEMS, find_system
+    from harness import catalogue
 
-    rows = {}
-    for name in SYSTEMS:
-        system = find_system(name)("", {})
-        rows[name] = f"{system.summary} ({_traits(system)})"
-    _list(rows)
-
-
-def _traits(system: Any) -> str:
-    """Return a system's versions, facets and ways to read a register, for people."""
-    reads = getattr(system, "options", {}).get("reads")
-    traits = {"versions": system.versions, "facets": system.facets, "reads": reads}
-    return "; ".join(f"{name}: {', '.join(values)}" for name, values in traits.items() if values)
+    _echo(catalogue.systems())
 
 
 @cli.command("workloads")
 def workloads_command() -> None:
     """List the workloads."""
-    from workloads import WORKLOADS
+    from harness import catalogue
 
-    _list({name: make({}).summary for name, make in WORKLOADS.items()})
+    _echo(catalogue.workloads())
 
 
 @cli.command("nemeses")
 def nemeses_command() -> None:
-    """List the families of faults."""
-    from nemesis import FAMILIES
+    """List the families of faults, with the parameters of a schedule's steps."""
+    from harness import catalogue
 
-    _list({name: each.summary for name, each in FAMILIES.items()})
+    _echo(catalogue.nemeses())
 
 
 @cli.command("clean")
@@ -253,12 +244,6 @@ def clean_command() -> None:
         click.echo(f"removed {name}")
     if not removed:
         click.echo("nothing was left behind", err=True)
-
-
-def _list(rows: Mapping[str, str]) -> None:
-    width = max(map(len, rows))
-    for name, text in rows.items():
-        click.echo(f"{name:{width}}  {text}")
 
 
 def _warn(text: str) -> None:

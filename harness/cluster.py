@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +12,18 @@ from harness.config import RunConfig
 from harness.errors import UsageError
 from harness.facets import Facet
 from harness.hosts import Hosts
-from harness.protocols import Backend, ClientProcess, HasMembership, HasStatus, Node, NodeStatus, System
+from harness.protocols import (
+    Backend,
+    ClientProcess,
+    Endpoint,
+    HasFiles,
+    HasMembership,
+    HasStatus,
+    Node,
+    NodeStatus,
+    Right,
+    System,
+)
 
 STATUS_S: Final = 0.5
 READY_POLL_S: Final = 0.05
@@ -33,29 +44,36 @@ class Cluster:
         self.names = names
         self.nodes: Mapping[str, Node] = {}
         self.clients: Mapping[str, ClientProcess] = {}
+        self.rights: Collection[Right] = ()
         self._hosts = Hosts()
 
-    async def up(self, paths: Sequence[Path]) -> None:
-        """Bring up the machines; every node can read `paths`, which System.install returned.
+    async def up(self, paths: Sequence[Path], rights: Collection[Right] = ()) -> None:
+        """Bring up the machines; every node can read `paths`, which System.install returned, and has these rights.
 
         Raises:
             ClusterError: with what to do; nothing is left behind.
         """
         try:
-            nodes = await self.backend.up(self.names, paths)
+            nodes = await self.backend.up(self.names, paths, rights)
         except BaseException:
             await self.backend.down()
             raise
         self.nodes = {node.name: node for node in nodes}
+        self.rights = rights
 
     async def boot(self) -> None:
         """Start the system afresh, on wiped nodes, and wait until it serves.
+
+        Where the power may fail, all of it is on the disks then: a cluster that loses its very founding does not
+        answer any more, and would not show that it loses what it acknowledges later.
 
         Raises:
             ClusterError: it never got healthy.
         """
         await asyncio.gather(*(node.wipe() for node in self.nodes.values()))
         await self.system.boot(list(self.nodes.values()))
+        if Right.VOLUME in self.rights:
+            await asyncio.gather(*(node.run(["sync", "-f", node.folder]) for node in self.nodes.values()))
 
     async def down(self) -> None:
         """Stop everything and remove the machines."""
@@ -97,6 +115,16 @@ class Cluster:
     def membership(self) -> HasMembership | None:
         """How nodes leave and join; None where the system cannot do that."""
         return self.system if isinstance(self.system, HasMembership) else None
+
+    @property
+    def harness(self) -> Endpoint | None:
+        """The clients' end of their links to the nodes; None where there are no such links."""
+        return self.backend.harness
+
+    @property
+    def files(self) -> Mapping[str, Sequence[str]]:
+        """What files the system has in a node's folder, by kind; none where it does not tell."""
+        return self.system.files if isinstance(self.system, HasFiles) else {}
 
     @property
     def has_status(self) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cached_property
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from msgspec import UNSET
@@ -16,6 +17,8 @@ from harness.op import Op, freeze
 OK: Final = 0
 FAIL: Final = 1
 INFO: Final = 2
+T = TypeVar("T", bound=np.signedinteger[Any])
+
 _OUTCOME: Final = {"ok": OK, "fail": FAIL, "info": INFO}
 
 NEVER: Final = -1
@@ -29,10 +32,33 @@ NULL: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
+class Numbers:
+    """The values of the clients' operations as numbers; equal ones, as JSON has it (harness.op.freeze), have one.
+
+    Attributes:
+        value: int32[n], the invocation's value, an index into `values`.
+        result: int32[n], the completion's value; ABSENT where no completion was recorded.
+        observed: int32[n], what a failed cas saw; ABSENT where it saw nothing.
+        old, new: int32[n], the elements of the invocation's value where that is a list of two; else ABSENT.
+        values: the distinct values, in order of appearance; `values[NULL]` is None.
+    """
+
+    value: NDArray[np.int32]
+    result: NDArray[np.int32]
+    observed: NDArray[np.int32]
+    old: NDArray[np.int32]
+    new: NDArray[np.int32]
+    values: Sequence[Any]
+
+    def of(self, rows: NDArray[np.intp]) -> Numbers:
+        """Return those of some operations; values keep their numbers."""
+        value, result, observed = self.value[rows], self.result[rows], self.observed[rows]
+        return Numbers(value, result, observed, self.old[rows], self.new[rows], self.values)
+
+
+@dataclass(frozen=True)
 class Columns:
     """The clients' operations, one row each, in the order of their invocations.
-
-    Values are equal where JSON says so (harness.op.freeze), and then have one id.
 
     Attributes:
         invoke, complete: int64[n], rows in History.events; `complete` is NEVER where no completion was recorded.
@@ -40,11 +66,9 @@ class Columns:
         process: int64[n], the logical client.
         f: int16[n], index into `fs`.
         key: int32[n], index into `keys`.
-        value: int32[n], the invocation's value, an index into `values`.
-        result: int32[n], the completion's value; ABSENT where no completion was recorded.
-        observed: int32[n], what a failed cas saw; ABSENT where it saw nothing.
-        old, new: int32[n], the elements of the invocation's value where that is a list of two; else ABSENT.
-        fs, keys, values: the distinct names, keys and values, in order of appearance; `values[NULL]` is None.
+        fs, keys: the distinct names and keys, in order of appearance.
+        number: makes `numbers`, at most once: to number long lists takes longer than to check most of what holds them,
+            and whoever looks at the events themselves needs no numbers.
     """
 
     invoke: NDArray[np.int64]
@@ -53,17 +77,58 @@ class Columns:
     process: NDArray[np.int64]
     f: NDArray[np.int16]
     key: NDArray[np.int32]
-    value: NDArray[np.int32]
-    result: NDArray[np.int32]
-    observed: NDArray[np.int32]
-    old: NDArray[np.int32]
-    new: NDArray[np.int32]
     fs: tuple[str, ...]
     keys: Sequence[Any]
-    values: Sequence[Any]
+    number: Callable[[], Numbers]
 
     def __len__(self) -> int:
         return len(self.invoke)
+
+    def only(self, fs: Collection[str]) -> Columns:
+        """Return the operations of these names, and no other name or key."""
+        rows = np.flatnonzero(np.isin(self.f, [code for code, f in enumerate(self.fs) if f in fs]))
+        names, f = np.unique(self.f[rows], return_inverse=True)
+        keys, key = np.unique(self.key[rows], return_inverse=True)
+        return Columns(
+            invoke=self.invoke[rows],
+            complete=self.complete[rows],
+            outcome=self.outcome[rows],
+            process=self.process[rows],
+            f=f.astype(np.int16),
+            key=key.astype(np.int32),
+            fs=tuple(self.fs[code] for code in names.tolist()),
+            keys=[self.keys[code] for code in keys.tolist()],
+            number=lambda: self.numbers.of(rows),
+        )
+
+    @cached_property
+    def numbers(self) -> Numbers:
+        """The values, numbered; the properties below are its columns."""
+        return self.number()
+
+    @property
+    def value(self) -> NDArray[np.int32]:
+        return self.numbers.value
+
+    @property
+    def result(self) -> NDArray[np.int32]:
+        return self.numbers.result
+
+    @property
+    def observed(self) -> NDArray[np.int32]:
+        return self.numbers.observed
+
+    @property
+    def old(self) -> NDArray[np.int32]:
+        return self.numbers.old
+
+    @property
+    def new(self) -> NDArray[np.int32]:
+        return self.numbers.new
+
+    @property
+    def values(self) -> Sequence[Any]:
+        return self.numbers.values
 
 
 class _Ids(dict[Any, int]):
@@ -108,68 +173,89 @@ def pair(events: Sequence[Op], source: str) -> Columns:
     Raises:
         HistoryError: a completion without an invocation, or an invocation while another is open.
     """
-    fs, keys, values = _Ids(), _Ids(), _Ids(None)
-    key_of, value_of = keys.number, values.number
+    fs, keys = _Ids(), _Ids()
+    key_of = keys.number
     invoke: list[int] = []
-    asked: list[tuple[int, int, int, int, int, int]] = []
-    done: list[tuple[int, int, int, int, int]] = []
-    open_rows: dict[int, int] = {}
+    asked: list[tuple[int, int, int]] = []
+    done: list[tuple[int, int, int]] = []
+    open_rows: dict[int, tuple[int, str]] = {}
     for at, op in enumerate(events):
-        process, value = op.process, op.value
+        process = op.process
         if type(process) is not int:
             continue
         if op.type == "invoke":
             if process in open_rows:
                 raise mispaired(source, at, op, "is invoked while another operation of this process is open")
-            open_rows[process] = len(asked)
+            open_rows[process] = len(asked), op.f
             invoke.append(at)
-            if type(value) is list and len(value) == 2:
-                old, new = value_of(value[0]), value_of(value[1])
-                asked.append((process, fs[op.f], key_of(op.key), values.pair(old, new, value), old, new))
-            else:
-                asked.append((process, fs[op.f], key_of(op.key), value_of(value), ABSENT, ABSENT))
+            asked.append((process, fs[op.f], key_of(op.key)))
             continue
-        row = open_rows.pop(process, None)
-        if row is None or events[invoke[row]].f != op.f:
+        row, f = open_rows.pop(process, (NEVER, ""))
+        if row == NEVER or f != op.f:
             raise mispaired(source, at, op, f"is {op.type} without an invocation")
-        observed = ABSENT if op.observed is UNSET else value_of(op.observed)
-        done.append((row, at, _OUTCOME[op.type], value_of(value), observed))
-    return _joined(invoke, asked, done, (tuple(fs), keys.given, values.given))
-
-
-def _joined(
-    invoke: list[int],
-    asked: list[tuple[int, int, int, int, int, int]],
-    done: list[tuple[int, int, int, int, int]],
-    names: tuple[tuple[str, ...], list[Any], list[Any]],
-) -> Columns:
-    """Make columns of what was asked, and of what was done in which row."""
-    count = len(invoke)
-    begun, ended = np.array(asked, np.int64).reshape(count, 6), np.array(done, np.int64).reshape(len(done), 5)
-
-    def outcome(place: int, kind: type[np.signedinteger[Any]], absent: int) -> NDArray[Any]:
-        filled = np.full(count, absent, kind)
-        filled[ended[:, 0]] = ended[:, place]
-        return filled
-
-    process, f, key, value, old, new = (np.ascontiguousarray(column) for column in begun.T)
-    fs, keys, values = names
+        done.append((row, at, _OUTCOME[op.type]))
+    begun, ended = np.array(asked, np.int64).reshape(-1, 3).T, np.array(done, np.int64).reshape(-1, 3).T
+    rows = np.array(invoke, np.int64)
+    complete = _spread(len(rows), ended[0], ended[1], NEVER, np.int64)
     return Columns(
-        invoke=np.array(invoke, np.int64),
-        complete=outcome(1, np.int64, NEVER),
-        outcome=outcome(2, np.int8, INFO),
-        process=process,
-        f=f.astype(np.int16),
-        key=key.astype(np.int32),
-        value=value.astype(np.int32),
-        result=outcome(3, np.int32, ABSENT),
-        observed=outcome(4, np.int32, ABSENT),
-        old=old.astype(np.int32),
-        new=new.astype(np.int32),
-        fs=fs,
-        keys=keys,
-        values=values,
+        invoke=rows,
+        complete=complete,
+        outcome=_spread(len(rows), ended[0], ended[2], INFO, np.int8),
+        process=np.ascontiguousarray(begun[0]),
+        f=begun[1].astype(np.int16),
+        key=begun[2].astype(np.int32),
+        fs=tuple(fs),
+        keys=keys.given,
+        number=lambda: _number(events, rows, complete),
     )
+
+
+def renumbered(numbers: Numbers) -> Numbers:
+    """Give equal values one number, where they were numbered by how they are written: 1 and 1.0 are equal."""
+    ids = _Ids()
+    known = np.array([*map(ids.number, numbers.values), ABSENT], np.int32)  # ABSENT is the index of the last one
+    return Numbers(
+        value=known[numbers.value],
+        result=known[numbers.result],
+        observed=known[numbers.observed],
+        old=known[numbers.old],
+        new=known[numbers.new],
+        values=ids.given,
+    )
+
+
+def _number(events: Sequence[Op], invoke: NDArray[np.int64], complete: NDArray[np.int64]) -> Numbers:
+    """Number the values of paired events."""
+    values = _Ids(None)
+    value_of = values.number
+    asked: list[tuple[int, int, int]] = []
+    done: list[tuple[int, int, int]] = []
+    row_of = np.full(len(events), NEVER, np.int64)
+    row_of[complete[complete != NEVER]] = np.flatnonzero(complete != NEVER)
+    row_of[invoke] = np.arange(len(invoke))
+    for op, row in zip(events, row_of.tolist(), strict=True):
+        value = op.value
+        if row == NEVER:
+            continue
+        if op.type != "invoke":
+            observed = ABSENT if op.observed is UNSET else value_of(op.observed)
+            done.append((row, value_of(value), observed))
+        elif type(value) is list and len(value) == 2:
+            old, new = value_of(value[0]), value_of(value[1])
+            asked.append((values.pair(old, new, value), old, new))
+        else:
+            asked.append((value_of(value), ABSENT, ABSENT))
+    begun, ended = np.array(asked, np.int64).reshape(-1, 3).T, np.array(done, np.int64).reshape(-1, 3).T
+    value_ids, olds, news = (column.astype(np.int32) for column in begun)
+    results, seen = (_spread(len(invoke), ended[0], column, ABSENT, np.int32) for column in ended[1:])
+    return Numbers(value=value_ids, result=results, observed=seen, old=olds, new=news, values=values.given)
+
+
+def _spread(count: int, rows: NDArray[np.int64], filled: NDArray[np.int64], absent: int, kind: type[T]) -> NDArray[T]:
+    """Return a column that has `filled` in some rows, and `absent` in the others."""
+    column = np.full(count, absent, kind)
+    column[rows] = filled
+    return column
 
 
 def mispaired(source: str, at: int, op: Op, what: str) -> HistoryError:

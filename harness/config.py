@@ -16,7 +16,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         version: of the system; "" is its default.
         nodes: how many.
         backend: where nodes live; "" chooses the first that works.
-        nemesis: the families of faults, none for a run without faults.
+        nemesis: the families of faults, none for a run without faults; "all" among them stands for every one that is
+            possible; or one file in the schedule language (docs/how-to-schedule.md), whose name ends with .toml.
         time_limit_s: how long clients drive, without start, heal and final reads.
         concurrency: how many clients at once.
         rate: operations a second in all; 0 is as fast as the system answers.
@@ -72,14 +73,34 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         return shlex.join(words)
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One fault of a schedule: injected at `start_s`, healed at `stop_s` (seconds since the clients' start).
+class When(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The moment that an aimed fault waits for.
+
+    Attributes:
+        moment: what is waited for, one of nemesis.moments.MOMENTS, such as "became leader".
+        pattern: regular expression that a new line of a node's log matches; of the moment "log line" alone.
+        delay_ms: from the moment to the injection.
+        lasts_s: from the injection to the heal.
+    """
+
+    moment: str
+    pattern: str = ""
+    delay_ms: float = 0.0
+    lasts_s: float
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One fault of a schedule, with times in seconds since the clients' start.
 
     Attributes:
         fault: the fault's number in the schedule, from 0.
         kind: the family, such as "partition".
-        params: the family's own plain data: shape, target, nodes, heal, … The word "leader" for a node is
-            resolved when the fault is injected.
+        start_s: when it is injected; or, of an aimed fault, from when on it waits for its moment.
+        stop_s: when it is healed; an aimed fault by then at the latest, so that it waits until `stop_s` less its
+            delay and its length.
+        params: the family's own plain data: shape, target, nodes, heal, … The word "leader" for a node stands for
+            whoever leads when the fault is injected, "moment" for the node that the moment was seen on.
+        when: the moment that it is aimed at; None injects it at `start_s`.
     """
 
     fault: int
@@ -87,6 +108,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     start_s: float
     stop_s: float
     params: dict[str, Any] = {}
+    when: When | None = None
 
 
 class Schedule(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ freezes really falls silent. Times to live are in seconds, of the clock that the
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -154,8 +154,18 @@ class Leases(Facet, Protocol):
         """Return the value, None where the key is not there; linearizable."""
 
 
+FROM_NOW: Final = "now"
+"""What a watch observed that failed because the service keeps no changes: it only has watches from now."""
+
+
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One change of a key; `value` is None where it was deleted. No two changes share key and revision."""
+    """One change of a key. No two changes share key and revision.
+
+    Attributes:
+        key: that changed.
+        revision: of the change.
+        value: that it got; None where it was deleted, UNSET where the service tells that it was set, and not to what.
+    """
 
     key: str
     revision: int
@@ -186,7 +196,7 @@ class Watch(Facet, Protocol):
 
         Raises:
             Definite: the changes that are due are kept no more (`observed` is the first revision that can be asked
-                for), or the connection broke.
+                for, or FROM_NOW where none ever are), or the connection broke.
         """
 
     async def cancel(self) -> Sequence[Change]:
@@ -296,15 +306,17 @@ class Tasks(Facet, Protocol):
 
 
 class Member(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One member of a cluster, as the node that was asked sees it.
+    """One member of a cluster.
 
     Attributes:
+        id: what the cluster knows it by (any JSON); whoever leaves and joins again gets another one.
         name: the node's; its IP where the cluster does not know the name, for it has not started yet.
-        healthy: whether it answers; None where that is not known.
+        healthy: whether it answers, as far as the node knows that was asked; None: that is not told.
         last_seen_s: how long ago it was heard of, in seconds.
         load: any number that grows with its work.
     """
 
+    id: Any
     name: str
     healthy: bool | None = None
     last_seen_s: float | None = None
@@ -315,23 +327,30 @@ class Membership(Facet, Protocol):
     """Facet "membership": who belongs to the cluster."""
 
     async def members(self) -> Sequence[Member]:
-        """Return the members, with what is known of their health."""
+        """Return the members; linearizable."""
+
+    async def health(self) -> Sequence[Member]:
+        """Return the members as this node itself has them, which may be of the past, and what it knows of their health.
+
+        It asks nobody, and goes back to no older members while its server lives.
+        """
 
     async def leader(self) -> str | None:
-        """Return the name of the leading member."""
+        """Return the name of the member that this node takes for the leader."""
 
-    async def join(self, name: str, address: str) -> None:
+    async def join(self, name: str, address: str, voting: bool = True) -> Member:
         """Add a node to the members; its server is started by whoever calls this.
 
         Args:
             address: its IP; a member is told its own name only when it starts.
+            voting: it counts for the quorum; one that does not only listens.
 
         Raises:
             Definite: it is a member already, or the cluster is not fit to be changed now.
         """
 
-    async def leave(self, name: str) -> None:
-        """Remove a node from the members.
+    async def leave(self, name: str) -> Any:
+        """Remove a node from the members; return the id that it had.
 
         Raises:
             Definite: it is none, or the cluster is not fit to be changed now.
@@ -339,6 +358,6 @@ class Membership(Facet, Protocol):
 
 
 __all__ = [
-    "Change", "Claim", "Election", "ElectionEvent", "Facet", "Grant", "Leadership", "Lease", "Leases", "Lock", "Member",
-    "Membership", "Register", "Task", "TaskStatus", "Tasks", "Watch",
+    "FROM_NOW", "Change", "Claim", "Election", "ElectionEvent", "Facet", "Grant", "Leadership", "Lease", "Leases",
+    "Lock", "Member", "Membership", "Register", "Task", "TaskStatus", "Tasks", "Watch",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from harness._kernels.scan import COMPILED
 from harness.columns import FAIL, INFO, NEVER, OK, Columns, pair
 from harness.errors import HistoryError
-from harness.lines import Lines, decoded, is_event, scanned
-from harness.op import NEMESIS, Op
+from harness.lines import Lines, decoded, is_event, scanned, without_collections
+from harness.op import AWAIT, HEAL, INJECT, NEMESIS, Op
 from harness.verdict import FaultOutcome, OpCounts
 
 
@@ -47,6 +47,15 @@ class FaultWindow:
     end_ns: int | None = None
     verified: bool = False
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A fault of the schedule that did not come: its moment was not seen, or another fault was in its way."""
+
+    fault: int
+    kind: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,8 @@ class History:
             warnings.warn(HistoryWarning(message), stacklevel=2)
         found = scanned(data, end) if COMPILED else None
         events: Sequence[Op]
-        events, columns = found or (decoded(data[:end], path), None)
+        with without_collections():
+            events, columns = found or (decoded(data[:end], path), None)
         if not events:
             raise HistoryError(f"{path}: no event in it", "the run ended before its first operation; look at its log")
         return cls(events, str(path), columns)
@@ -99,7 +109,14 @@ class History:
         Raises:
             HistoryError: a completion without an invocation, or an invocation while another is open.
         """
-        return pair(self.events, self.source) if self.paired is None else self.paired
+        if self.paired is not None:
+            return self.paired
+        with without_collections():
+            return pair(self.events, self.source)
+
+    def only(self, fs: Collection[str]) -> History:
+        """Return the same history without the clients' operations of other names."""
+        return History(self.events, self.source, self.columns.only(fs))
 
     def counts(self, rows: NDArray[np.intp] | None = None) -> OpCounts:
         """Count operations by outcome, of all or of some `rows` of the columns."""
@@ -134,6 +151,15 @@ class History:
         return tuple(_fault_windows([op for op in self.strangers if op.process == NEMESIS], self.source))
 
     @cached_property
+    def missed(self) -> tuple[Missed, ...]:
+        """The faults that certainly did not happen, in the order in which that was known."""
+        return tuple(
+            Missed(op.key, op.value["kind"], op.error or "")
+            for op in self.strangers
+            if op.process == NEMESIS and op.type == "fail" and op.f in (AWAIT, INJECT)
+        )
+
+    @cached_property
     def strangers(self) -> tuple[Op, ...]:
         """The events that are no client's: of the nemesis, of the nodes, of the run itself."""
         events = self.events.strangers() if isinstance(self.events, Lines) else self.events
@@ -148,15 +174,17 @@ def _fault_windows(events: Iterable[Op], source: str) -> Iterator[FaultWindow]:
     """Fold the nemesis's events: f is inject or heal, key the fault's number, value its kind and parameters."""
     windows: dict[int, FaultWindow] = {}
     for op in events:
-        if op.f not in ("inject", "heal"):
+        if op.f not in (INJECT, HEAL):
             continue
         value = {} if op.value is None else op.value
         known = windows.get(op.key) if type(op.key) is int else None
-        new = known is None and op.f == "inject"
-        if type(op.key) is not int or not isinstance(value, dict) or (new and "kind" not in value):
+        new = known is None and op.f == INJECT
+        if type(op.key) is not int or not isinstance(value, dict) or (new and type(value.get("kind")) is not str):
             message = f"{source}: event {op.index}: {op.f} of the nemesis does not tell which fault"
             raise HistoryError(message, "its key is the fault's number, and its value holds its kind")
-        if op.f == "inject":
+        if op.f == INJECT and op.type == "fail":
+            windows.pop(op.key, None)  # it did not happen
+        elif op.f == INJECT:
             windows[op.key] = _injected(known, op)
         elif known is not None:
             windows[op.key] = _healed(known, op)
@@ -177,4 +205,4 @@ def _healed(known: FaultWindow, op: Op) -> FaultWindow:
     return replace(known, end_ns=op.time, verified=verified, error=known.error or op.error)
 
 
-__all__ = ["FAIL", "INFO", "NEVER", "OK", "Columns", "FaultWindow", "History", "HistoryWarning"]
+__all__ = ["FAIL", "INFO", "NEVER", "OK", "Columns", "FaultWindow", "History", "HistoryWarning", "Missed"]

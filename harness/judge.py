@@ -11,8 +11,11 @@ from checkers import kernels
 from checkers.stats import Stats
 from harness.errors import HarnessError
 from harness.history import History
+from harness.lines import without_collections
+from harness.op import CONDITION, FINAL, RUN
 from harness.protocols import Checker
 from harness.verdict import Seconds, Summary, Verdict, merge
+from reports.coverage import coverage
 
 _told_plain: list[str] = []  # what this process has said of kernels that are not compiled
 
@@ -50,10 +53,11 @@ def judge(
         _told_plain.append(kernels.PLAIN)
         warn(kernels.PLAIN)
     start = time.perf_counter()
-    verdict = merge(_check(checker, history, warn) for checker in checkers)
+    with without_collections():
+        verdict = merge(_check(checker, history, warn) for checker in checkers)
     check_s = time.perf_counter() - start
     cut_off = _cut_off(history)
-    problems = [*errors, *_unverified(history), *(cut_off if complete else ())]
+    problems = [*errors, *_unverified(history), *_changed(history), *_lost(history), *(cut_off if complete else ())]
     problems += Stats().shortfall(history) if of_run else ()
     status = "error" if problems and verdict.status != "invalid" else verdict.status
     return Summary(
@@ -61,12 +65,13 @@ def judge(
         anomalies=verdict.anomalies,
         ops=history.counts(),
         faults=history.fault_outcomes(),
+        coverage=coverage(history) if history.faults else (),
         engine=verdict.engine,
         seconds=Seconds(parse=round(parse_s, 3), check=round(check_s, 3)),
         seed=seed,
         store=None if store is None else str(store),
         error="; ".join(problems) or None,
-        reasons=(*verdict.reasons, *remarks, *(() if complete else cut_off)),
+        reasons=(*verdict.reasons, *remarks, *_missed(history), *(() if complete else cut_off)),
     )
 
 
@@ -88,6 +93,28 @@ def _unverified(history: History) -> list[str]:
         for fault in history.faults
         if fault.error is not None
     ]
+
+
+def _lost(history: History) -> list[str]:
+    """Say so where no node served when all was healed: such a run tells nothing of what was kept."""
+    for op in history.strangers:
+        if (op.process, op.f, op.type) == (RUN, FINAL, "invoke") and isinstance(op.value, dict):
+            late, nodes = op.value.get("late"), op.value.get("nodes")
+            if isinstance(late, list) and late and len(late) == nodes:
+                return ["no node served again after the last heal: look at their logs"]
+    return []
+
+
+def _changed(history: History) -> list[str]:
+    return [
+        f"{op.node} is not as it was before the faults: {op.error}"
+        for op in history.strangers
+        if op.f == CONDITION and op.error is not None
+    ]
+
+
+def _missed(history: History) -> list[str]:
+    return [f"fault {missed.fault} ({missed.kind}) did not come: {missed.why}" for missed in history.missed]
 
 
 def _cut_off(history: History) -> list[str]:

@@ -163,7 +163,7 @@ def of_clients(history: History) -> list[Sighting]:
                 continue
             found.append(
                 Sighting(
-                    election=done.key,
+                    election=asked.key,
                     term=each["term"],
                     leader=each["id"],
                     observer=f"process {done.process}",

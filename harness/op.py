@@ -11,6 +11,11 @@ EventType = Literal["invoke", "ok", "fail", "info"]
 NEMESIS = "nemesis"
 """The process that injects and heals faults. Client processes are integers, all others are strings."""
 
+INJECT = "inject"
+HEAL = "heal"
+AWAIT = "await"
+"""`f` of the nemesis's events; their key is the fault's number. `await` is the wait for an aimed fault's moment."""
+
 STATUS = "status"
 """`f` of the events in which a node tells its role, term and leader; their process is `status:<node>`."""
 
@@ -22,6 +27,9 @@ FINAL = "final"
 
 DIGEST = "digest"
 """`f` of the events in which a node sums up its data, when the clients are done; their process is `digest:<node>`."""
+
+CONDITION = "condition"
+"""`f` of the events that tell whether a node is as before, after the last heal; their process is `condition:<node>`."""
 
 LOG = "log"
 """`f` of a line of a node's log that should not be there; its process is `log:<node>`."""

@@ -7,13 +7,36 @@ without inheriting.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from harness.capabilities import HasDigest, HasLogPatterns, HasMembership, HasStatus, NodeDigest, NodeStatus
+from harness.capabilities import (
+    CanBeDamaged,
+    HasDigest,
+    HasFiles,
+    HasLogPatterns,
+    HasMembership,
+    HasStatus,
+    NodeDigest,
+    NodeStatus,
+)
 from harness.facets import Facet
 from harness.history import History
+from harness.nodes import (
+    Clock,
+    Damaged,
+    DiskTrial,
+    Endpoint,
+    Memory,
+    Node,
+    PowerCut,
+    Probe,
+    Reading,
+    Right,
+    Shaped,
+    Trial,
+)
 from harness.op import Call
 from harness.verdict import Verdict
 
@@ -38,189 +61,10 @@ class Client(Protocol):
         """Disconnect; also called after a failed open, or in the middle of an invoke that was cut off."""
 
 
-FacetFactory = Callable[["Node", Mapping[str, Any]], Facet]
+FacetFactory = Callable[[Node, Mapping[str, Any]], Facet]
 """Makes the facet that talks to one node, from the run's options. Raises UsageError for an option's wrong value."""
 
-# --- nodes and backends ------------------------------------------------------------------------------------------
-
-
-class Probe(NamedTuple):
-    """Which of the other nodes' test packets arrived at a node since the last `probe_reset`.
-
-    Attributes:
-        heard: addresses whose packets arrived.
-        dropped: addresses whose packets the node's own rules dropped, by their counters: evidence, not absence.
-    """
-
-    heard: frozenset[str]
-    dropped: frozenset[str]
-
-
-class Shaped(NamedTuple):
-    """How a node's packets are shaped now.
-
-    Attributes:
-        rules: how many rules of its kernel lose packets or hand them on.
-        links: by source, what was done to how many packets: seen, held, duplicated, reordered, corrupted, overflowed.
-    """
-
-    rules: int
-    links: Mapping[str, Mapping[str, int]]
-
-
-class Trial(NamedTuple):
-    """How a source's numbered test packets fared on their way to a node.
-
-    Attributes:
-        arrived: how many did, each counted once.
-        duplicates: how many came again.
-        reordered: how often one came after a later one.
-        delay_ms_min: of the fastest.
-        delay_ms_median: of the one in the middle.
-        delay_ms_max: of the slowest.
-    """
-
-    arrived: int
-    duplicates: int
-    reordered: int
-    delay_ms_min: float
-    delay_ms_median: float
-    delay_ms_max: float
-
-
-class Reading(NamedTuple):
-    """What a thread of a server read from one clock, against the node's own.
-
-    Attributes:
-        offset_ns: how far it was ahead.
-        error_ns: by how much that may be wrong, either way.
-        wanted_ns: the offset that the skew gives it at that moment, 0 without one.
-    """
-
-    offset_ns: int
-    error_ns: int
-    wanted_ns: int
-
-
-class Clock(NamedTuple):
-    """The clocks of one process of a server.
-
-    Attributes:
-        pid: on the node.
-        intact: whether its clock functions are, byte for byte, those of the kernel.
-        readings: by clock, realtime and monotonic.
-    """
-
-    pid: int
-    intact: bool
-    readings: Mapping[str, Reading]
-
-
-class Node(Protocol):
-    """One machine of a cluster, and the one server process on it. Every call is a short request to its agent.
-
-    Attributes:
-        name: n1, n2, …
-        ip: address that nodes and clients reach it by.
-        folder: absolute path, on the node, of its private writable folder (data, logs); emptied by `wipe`.
-    """
-
-    name: str
-    ip: str
-    folder: str
-
-    async def wipe(self) -> None:
-        """Kill the server, heal everything, empty the folder: as new."""
-
-    async def start(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, log: str = "server.log") -> int:
-        """Start the server process, output appended to `log` in the folder; return its pid.
-
-        Raises:
-            ClusterError: it is running already, or cannot be started.
-        """
-
-    async def signal(self, number: int) -> None:
-        """Send a signal to the server process (and its children); nothing happens where none runs."""
-
-    async def pending(self, number: int) -> bool:
-        """Say whether a signal to the server still waits to be delivered; never, where it is dead."""
-
-    async def duty(self, period_s: float, share: float) -> None:
-        """Stop the server for a share of each period, a restarted one too; with 0, 0 let it go on.
-
-        Raises:
-            ClusterError: the cycle cannot be kept.
-        """
-
-    async def duty_stops(self) -> int:
-        """Return how often the last duty cycle has stopped every thread of the server."""
-
-    async def state(self) -> str:
-        """Return the server's state: running, paused (SIGSTOP took effect on every thread), or dead."""
-
-    async def block(self, sources: Sequence[str]) -> None:
-        """Drop every packet that comes from these addresses: the full set each time, empty heals."""
-
-    async def blocked(self) -> frozenset[str]:
-        """Return the addresses that the node's rules drop now, as the kernel lists them."""
-
-    async def shape(self, links: Mapping[str, Mapping[str, float]]) -> None:
-        """Lose, hold, double, damage or slow down packets on their way in: the full state each time, empty heals.
-
-        Args:
-            links: by the source's address its figures, 0 where not given: delay_ms, jitter_ms, rate_kbit, and the
-                probabilities loss, duplicate, reorder, corrupt.
-
-        Raises:
-            ClusterError: the node's kernel cannot do it.
-        """
-
-    async def shaped(self) -> Shaped:
-        """Return what the node does to packets now."""
-
-    async def trial_send(self, targets: Sequence[str], *, count: int, size: int) -> None:
-        """Send numbered test packets of `size` bytes to each address."""
-
-    async def trial(self) -> Mapping[str, Trial]:
-        """Return by source how test packets fared since this was asked last; those of which none came are left out."""
-
-    async def skew(self, programme: Sequence[tuple[float, int, float]], clocks: Sequence[str]) -> None:
-        """Skew clocks (realtime, monotonic) of the server, after a restart too, until `unskew`; see docs/nemeses.md.
-
-        Args:
-            programme: steps of (seconds, offset in ns, drift in seconds a second), again and again.
-
-        Raises:
-            ClusterError: it is not possible here.
-        """
-
-    async def unskew(self) -> None:
-        """Put the server's clocks right, every byte; nothing happens where they are.
-
-        Raises:
-            ClusterError: they could not be put right, or the skew had not held all the time.
-        """
-
-    async def clock(self) -> list[Clock]:
-        """Let a thread of each of the server's processes read its clocks; empty where it is dead."""
-
-    async def reset_connections(self) -> None:
-        """Cut the server's established connections to its peers, so that they reconnect at once after a heal."""
-
-    async def probe_reset(self) -> None:
-        """Forget what was heard and dropped."""
-
-    async def probe_send(self, targets: Sequence[str]) -> None:
-        """Send one small test packet to each address."""
-
-    async def probe(self) -> Probe:
-        """Return what arrived since `probe_reset`."""
-
-    async def run(self, argv: Sequence[str], *, timeout_s: float = 10.0) -> tuple[int, str]:
-        """Run a short command on the node; return its exit code and output (both streams)."""
-
-    async def read(self, path: str, *, tail_bytes: int | None = None) -> bytes:
-        """Return a file of the node (relative to the folder), or only its end; empty where there is none."""
+# --- backends ------------------------------------------------------------------------------------------------------
 
 
 class Unavailable(NamedTuple):
@@ -235,10 +79,12 @@ class Backend(Protocol):
 
     Attributes:
         lacks: families of faults that its nodes cannot have, with the reason.
+        harness: the clients' end of their links to the nodes; None where there are no such links, or no nodes yet.
     """
 
     name: str
     lacks: Mapping[str, str]
+    harness: Endpoint | None
 
     def probe(self) -> Unavailable | None:
         """Say why it cannot work here, or None; quick, and without a trace."""
@@ -249,8 +95,13 @@ class Backend(Protocol):
     def describe(self) -> str:
         """Return one line for people: the engine and its version."""
 
-    async def up(self, names: Sequence[str], paths: Sequence[Path]) -> list[Node]:
+    async def up(self, names: Sequence[str], paths: Sequence[Path], rights: Collection[Right] = ()) -> list[Node]:
         """Bring up one fresh machine a name; `paths` of this host are readable at the same place on each.
+
+        Args:
+            names: of the machines.
+            paths: see above.
+            rights: what the machines must be able to do.
 
         Raises:
             ClusterError: with the hint what to do.
@@ -330,6 +181,8 @@ class Cluster(Protocol):
         nodes: by name, in order.
         clients: the processes that hold clients, by name; none where clients live in the harness's own.
         membership: how nodes leave and join; None where the system cannot do that.
+        harness: the clients' end of their links to the nodes; None where there are no such links.
+        files: globs of the system's files in a node's folder, by kind; none where it does not tell.
     """
 
     nodes: Mapping[str, Node]
@@ -337,6 +190,12 @@ class Cluster(Protocol):
 
     @property
     def membership(self) -> HasMembership | None: ...
+
+    @property
+    def harness(self) -> Endpoint | None: ...
+
+    @property
+    def files(self) -> Mapping[str, Sequence[str]]: ...
 
     async def leader(self) -> str | None:
         """Return the name of the node that most nodes take for the leader in the newest term, if any answers."""
@@ -378,7 +237,8 @@ class Checker(Protocol):
 
 
 __all__ = [
-    "Backend", "Checker", "Client", "ClientProcess", "Clock", "Cluster", "FacetFactory", "Fault", "HasDigest",
-    "HasLogPatterns", "HasMembership", "HasStatus", "Node", "NodeDigest", "NodeStatus", "Probe", "Reading", "Shaped",
-    "System", "Trial", "Unavailable",
+    "Backend", "CanBeDamaged", "Checker", "Client", "ClientProcess", "Clock", "Cluster", "Damaged", "DiskTrial",
+    "Endpoint", "FacetFactory", "Fault", "HasDigest", "HasFiles", "HasLogPatterns", "HasMembership", "HasStatus",
+    "Memory", "Node", "NodeDigest", "NodeStatus", "PowerCut", "Probe", "Reading", "Right", "Shaped", "System", "Trial",
+    "Unavailable",
 ]  # fmt: skip

@@ -27,7 +27,7 @@ from harness.interrupt import Interrupted
 from harness.pytest_text import RunProperties, describe, failure_text, runs_of, stopped_text, test_command, verdict_text
 from harness.registry import split_system
 from harness.runner import Progress, Result
-from harness.session import Session, plan
+from harness.session import Session, lacking, plan
 from harness.standing import StandingCluster
 
 Number = TypeVar("Number", int, float)
@@ -73,8 +73,12 @@ class ClusterSession:
         self.config = session.fill(config)
         self.given = given
         self._session = session
-        self._chosen = chosen
-        self._cluster = StandingCluster(session, config, store, Log())
+        self._all = chosen is None
+        fitting = self._fitting()
+        self._families = fitting if chosen is None else self.config.nemesis
+        named = faults.FAMILIES.keys() >= set(self._families)
+        rights = faults.rights(self._families if named else fitting)  # a file may name any
+        self._cluster = StandingCluster(session, config, store, Log(), rights)
 
     def bring_up(self) -> StandingCluster:
         """Bring up the machines; without them no test can run, so failing ends the session."""
@@ -89,17 +93,16 @@ class ClusterSession:
         self._cluster.close()
 
     def cases(self) -> list[tuple[str, str]]:
-        """Return each workload that the system has the facet for, with each family of faults and with none."""
-        facets = self._session.system.facets
-        names = [name for name, make in workloads.WORKLOADS.items() if make({}).facet in facets]
-        lacks, nodes, system = self._session.backend.lacks, self.config.nodes, self._session.system
-        fitting = [
-            name
-            for name, each in faults.FAMILIES.items()
-            if each.nodes_min <= nodes and name not in lacks and each.fits(system)
-        ]
-        families = ["none", *fitting] if self._chosen is None else self._chosen or ["none"]
+        """Return each workload that the system has the facets for, with each family of faults and with none."""
+        facets = set(self._session.system.facets)
+        names = [name for name, make in workloads.WORKLOADS.items() if facets.issuperset(make({}).facets)]
+        families = ["none", *self._families] if self._all else self._families or ["none"]
         return list(itertools.product(names, families))
+
+    def _fitting(self) -> list[str]:
+        """Return every family of faults that this system can have on these machines."""
+        missing = lacking(self.config, self._session.backend, self._session.system)
+        return [name for name in faults.FAMILIES if name not in missing]
 
     def runner(self, item: pytest.Item) -> RunWorkload:
         """Return what a test calls to run workloads."""
@@ -147,7 +150,8 @@ class RunWorkload:
 
         Args:
             workload: its name.
-            nemesis: families of faults, as "partition,kill" or as names; "none" is without faults.
+            nemesis: families of faults, as "partition,kill" or as names; "all" is every one that is possible, "none" is
+                without faults; or a file in the schedule language.
             time_limit: seconds of load.
             options: of the workload and of the system.
             concurrency: clients at once.

@@ -19,8 +19,10 @@ from checkers import of_every_run
 from harness import store as files
 from harness.closing import compare, fetch_logs
 from harness.cluster import Cluster
+from harness.conditions import conditions, prove
 from harness.config import RunConfig, RunRecord, Schedule
-from harness.generator import Generator, clients, sequence, stagger, time_limit, timeline
+from harness.course import course, hands
+from harness.generator import Generator, clients, sequence, stagger, time_limit
 from harness.generator import nemesis as with_nemesis
 from harness.history import History
 from harness.interrupt import Interrupted, interruptible, unless
@@ -141,19 +143,25 @@ class Run:
 
     async def _drive(self, recorder: Recorder) -> list[str]:
         config, cluster = self.config, self.cluster
+        # without faults there is no nemesis, and its worker would only be waited for
+        lookout = nemesis.Lookout(cluster.nodes, cluster.system.logs)
+        faults = nemesis.Nemesis(cluster, lookout) if self.schedule.steps else None
+        before = await conditions(cluster) if faults is not None else {}
         await cluster.start_clients(self._client_processes(), config)
         random = Random(config.seed)  # noqa: S311 - reproducible, not secret
-        # without faults there is no nemesis, and its worker would only be waited for
-        faults = nemesis.Nemesis(cluster) if self.schedule.steps else None
-        drive = Drive(recorder, cluster.names, self._client, faults, config.concurrency, config.op_timeout_s)
+        drive = Drive(
+            recorder, cluster.names, self._client, faults, config.concurrency, config.op_timeout_s, hands(self.schedule)
+        )
         background = [asyncio.create_task(self._tell(recorder, faults))]
         if cluster.has_status:
-            background += [asyncio.create_task(self._watch(name, recorder)) for name in cluster.names]
+            background += [asyncio.create_task(self._watch(name, recorder, lookout)) for name in cluster.names]
         try:
             what = f"driving {config.concurrency} clients for {config.time_limit_s:g} s, seed {config.seed}"
             self.observer.phase(what)
             await drive.run(self._main(), random, self.stop)
             await self._heal(drive, faults, random)
+            if faults is not None:
+                await prove(cluster, before, recorder)
             late = [] if self.stop.is_set() else await self._finally(drive, recorder, random)
             return [*late, "the run was stopped early"] if self.stop.is_set() else late
         except Exception:  # not where somebody wants to quit at once: machines heal when they are wiped or removed
@@ -177,7 +185,7 @@ class Run:
         mix = self.workload.generator()
         paced = stagger(1 / config.rate, mix) if config.rate > 0 else mix
         limited = time_limit(config.time_limit_s, paced)
-        return with_nemesis(timeline(nemesis.calls(self.schedule)), limited) if self.schedule.steps else limited
+        return with_nemesis(course(self.schedule), limited) if self.schedule.steps else limited
 
     async def _heal(self, drive: Drive, faults: nemesis.Nemesis | None, random: Random) -> None:
         """Heal what is still on after an early stop, recorded like any other heal."""
@@ -192,7 +200,7 @@ class Run:
         except Interrupted:
             return []
         final = time_limit(FINAL_S, self.workload.final())
-        recorder.record(RUN, "invoke", FINAL, None, None, {"late": late})
+        recorder.record(RUN, "invoke", FINAL, None, None, {"late": late, "nodes": len(self.cluster.names)})
         await drive.run(clients(final) if self.schedule.steps else final, random, self.stop)
         if not self.stop.is_set():
             recorder.record(RUN, "ok", FINAL, None, None, None)
@@ -200,12 +208,12 @@ class Run:
         return [f"{name} did not serve within {RECOVER_S:g} s after the last heal" for name in late]
 
     def _client(self, node: str) -> Client:
-        return self.workload.client(
-            self.cluster.facet(self.config.facet(self.workload.facet), node, self.config.options)
-        )
+        config = self.config
+        names = map(config.facet, self.workload.facets)
+        return self.workload.client(*(self.cluster.facet(name, node, config.options) for name in names))
 
-    async def _watch(self, name: str, recorder: Recorder) -> None:
-        """Record what a node says of itself, all the time."""
+    async def _watch(self, name: str, recorder: Recorder, lookout: nemesis.Lookout) -> None:
+        """Record what a node says of itself, all the time, and tell whoever waits for a moment."""
         process = f"{STATUS}:{name}"
         while True:
             recorder.record(process, "invoke", STATUS, name, None, None)
@@ -215,12 +223,13 @@ class Run:
                 recorder.record(process, "info", STATUS, name, None, None, error=str(error) or type(error).__name__)
             else:
                 recorder.record(process, "ok", STATUS, name, None, msgspec.to_builtins(status))
-            await asyncio.sleep(STATUS_POLL_S)
+                lookout.tell(name, status)
+            await lookout.rest(STATUS_POLL_S)
 
     async def _tell(self, recorder: Recorder, faults: nemesis.Nemesis | None) -> None:
         while True:
             await asyncio.sleep(PROGRESS_S)
-            active = [call.value["kind"] for call in faults.active()] if faults is not None else []
+            active = [] if faults is None else faults.measured()
             seconds = recorder.now_ns() / 1e9
             self.observer.progress(Progress(seconds, self.config.time_limit_s, dict(recorder.clients), active))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,14 @@ from harness.cluster import Cluster
 from harness.config import RunConfig, Schedule
 from harness.errors import ContractError, UsageError
 from harness.interrupt import Interrupted, stop_on_signals, unless
-from harness.protocols import Backend, System
+from harness.protocols import Backend, HasStatus, Right, System
 from harness.registry import choose_backend, find_system
 from harness.runner import Observer, Result, Run
-from nemesis import family
+from nemesis import FAMILIES, family, language, rights
 from nemesis import schedule as schedules
+from nemesis.moments import LOG_LINE
+from nemesis.plan import Phase
+from nemesis.plan import plan as plan_phases
 
 SYSTEM_MEMBERS: Final = ("name", "version", "backends", "facets", "logs", "install", "boot", "start", "ready")
 
@@ -59,13 +62,39 @@ class Session:
 
     def fill(self, config: RunConfig) -> RunConfig:
         """Return `config` with what was chosen: the run can be replayed exactly."""
-        return msgspec.structs.replace(config, backend=self.backend.name, version=self.system.version)
+        nemesis = config.nemesis
+        if language.ALL in nemesis:
+            missing = lacking(config, self.backend, self.system)
+            nemesis = tuple(families(nemesis, [name for name in FAMILIES if name not in missing]))
+        return msgspec.structs.replace(config, backend=self.backend.name, version=self.system.version, nemesis=nemesis)
+
+    def plan(self, config: RunConfig, observer: Observer) -> Schedule:
+        """Return the faults of a run on this system and backend, and tell which families they are of.
+
+        Raises:
+            UsageError: one is not possible here.
+        """
+        missing = lacking(config, self.backend, self.system)
+        schedule = plan(config, missing)
+        check_faults(schedule, config, self.backend, self.system)
+        if language.ALL in config.nemesis and not config.schedule:
+            asked = families(config.nemesis, [name for name in FAMILIES if name not in missing])
+            observer.phase(f"all faults: {', '.join(asked)}")
+            for name, reason in missing.items():
+                if name not in asked:
+                    observer.phase(f"  no {name}: {reason}")
+            if late := [name for name in asked if name not in {step.kind for step in schedule.steps}]:
+                every = f"one every {config.interval_s:g} s, in {config.time_limit_s:g} s"
+                observer.warn(f"no time for {', '.join(late)} ({every}): give more of it, or a shorter --interval")
+        return schedule
 
     @asynccontextmanager
-    async def cluster(self, config: RunConfig, stop: asyncio.Event) -> AsyncIterator[Cluster]:
+    async def cluster(
+        self, config: RunConfig, stop: asyncio.Event, rights: Collection[Right] = ()
+    ) -> AsyncIterator[Cluster]:
         """Bring up the machines for a while."""
         cluster = Cluster(self.backend, self.system, node_names(config))
-        await unless(stop, cluster.up(self.paths))
+        await unless(stop, cluster.up(self.paths, rights))
         try:
             yield cluster
         finally:
@@ -101,25 +130,67 @@ def check_facets(config: RunConfig, workload: workloads.Workload, system: System
     """Hold the facets to what the system has, before anything is started.
 
     Raises:
-        UsageError: the system does not have the workload's facet, or none of the varieties that were chosen.
+        UsageError: the system lacks one of the workload's facets, or one of the varieties that were chosen.
     """
-    for name in (workload.facet, *config.facets):
+    for name in (*workload.facets, *config.facets):
         if config.facet(name) not in system.facets:
             known = ", ".join(system.facets) or "none"
             raise UsageError(f"{system.name} has no facet {config.facet(name)!r}", f"its facets: {known}")
 
 
-def plan(config: RunConfig) -> Schedule:
+def plan(config: RunConfig, lacking: Collection[str] = ()) -> Schedule:
     """Return the faults of a run: those of --schedule, or planned from the seed.
 
+    Args:
+        config: of the run.
+        lacking: families that are not possible in it, so that "all" does not stand for them.
+
     Raises:
-        UsageError: a family is unknown, or the file is not a schedule.
+        UsageError: a family is unknown, or a file is not what it should be.
     """
     names = node_names(config)
     if config.schedule:
         return schedules.load(Path(config.schedule), names)
     random = Random(f"schedule-{config.seed}")  # noqa: S311 - reproducible, not secret
-    return schedules.plan(config.nemesis, names, config.time_limit_s, config.interval_s, random)
+    fitting = (each for name, each in FAMILIES.items() if name not in lacking)
+    every = [each.name for each in fitting if not each.apart and each.nodes_min <= len(names)]
+    files = [name for name in config.nemesis if name.endswith(language.SUFFIX)]
+    if files:
+        if len(config.nemesis) > 1:
+            raise UsageError(f"--nemesis {','.join(config.nemesis)}", "give families, or one file that names them all")
+        return language.read(Path(files[0]), names, config.time_limit_s, config.interval_s, every, random)
+    weights = dict.fromkeys(families(config.nemesis, every), 1)
+    return plan_phases([Phase(0.0, config.time_limit_s, config.interval_s, weights)], (), names, random)
+
+
+def families(nemesis: Sequence[str], every: Sequence[str]) -> list[str]:
+    """Return the families that were asked for, each once; "all" stands for `every`.
+
+    Raises:
+        UsageError: one is unknown.
+    """
+    named = [every if name == language.ALL else [family(name).name] for name in nemesis]
+    return list(dict.fromkeys(name for names in named for name in names))
+
+
+def lacking(config: RunConfig, backend: Backend, system: System) -> dict[str, str]:
+    """Return the families that "all" does not stand for in this run, each with the reason."""
+    found = {}
+    for name, each in FAMILIES.items():
+        if name in backend.lacks:
+            found[name] = backend.lacks[name]
+        elif not each.fits(system):
+            found[name] = f"{system.name} cannot do it"
+        elif config.nodes < each.nodes_min:
+            found[name] = f"it needs {each.nodes_min} nodes"
+        elif each.apart:
+            found[name] = each.apart
+    return found
+
+
+def kinds(schedule: Schedule) -> list[str]:
+    """Return the families that a schedule has, each once."""
+    return list(dict.fromkeys(step.kind for step in schedule.steps))
 
 
 def check_faults(schedule: Schedule, config: RunConfig, backend: Backend, system: System) -> None:
@@ -128,7 +199,12 @@ def check_faults(schedule: Schedule, config: RunConfig, backend: Backend, system
     Raises:
         UsageError: one is not possible there.
     """
-    for kind in dict.fromkeys(step.kind for step in schedule.steps):
+    for step in schedule.steps:
+        if step.when and step.when.moment != LOG_LINE and not isinstance(system, HasStatus):
+            hint = f"wait for a {LOG_LINE!r}, or use another system"
+            raise UsageError(f"no {step.when.moment!r} with {system.name}: its nodes do not tell their roles", hint)
+    named = (name for name in config.nemesis if name in FAMILIES)
+    for kind in dict.fromkeys((*named, *(step.kind for step in schedule.steps))):
         if kind in backend.lacks:
             hint = f"leave {kind} out of --nemesis, or use another system or --backend"
             raise UsageError(f"no {kind} on the backend {backend.name}: {backend.lacks[kind]}", hint)
@@ -151,11 +227,11 @@ def run(config: RunConfig, store: Path, observer: Observer) -> tuple[Result, boo
     Raises:
         HarnessError: see Session.open and Run.execute.
     """
-    schedule = plan(config)
+    plan(config)  # what is wrong with the faults is said before anything is made
     workload = workloads.find(config.workload)(config.options)
     check_options(config, workload)
     session = Session.open(config, observer)
-    check_faults(schedule, config, session.backend, session.system)
+    schedule = session.plan(config, observer)
     check_facets(config, workload, session.system)
     config = session.fill(config)
 
@@ -163,7 +239,7 @@ def run(config: RunConfig, store: Path, observer: Observer) -> tuple[Result, boo
         stop = asyncio.Event()
         stop_on_signals(stop, observer.warn)
         observer.phase(f"bringing up {config.nodes} machines")
-        async with session.cluster(config, stop) as cluster:
+        async with session.cluster(config, stop, rights(kinds(schedule))) as cluster:
             task = Run(cluster, config, workload, schedule, store, observer, stop)
             return await task.execute(), stop.is_set()
 

@@ -8,20 +8,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import nemesis
 import workloads
 from harness.cluster import Cluster
 from harness.config import RunConfig
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.facets import Facet
 from harness.interrupt import stop_on_signals
-from harness.protocols import Backend, Node, System
+from harness.protocols import Backend, Node, Right, System
 from harness.registry import find_system
 from harness.runner import Observer, Result, Run
-from harness.session import Session, check_facets, check_faults, check_options, node_names, plan
+from harness.session import Session, check_facets, check_options, kinds, node_names
 
 T = TypeVar("T")
 
@@ -34,12 +35,16 @@ class StandingCluster:
         config: of the machines; each run has its own.
         store: where runs are kept.
         observer: who is told.
+        rights: what the machines must be able to do, for all the runs there will be.
     """
 
-    def __init__(self, session: Session, config: RunConfig, store: Path, observer: Observer) -> None:
+    def __init__(
+        self, session: Session, config: RunConfig, store: Path, observer: Observer, rights: frozenset[Right]
+    ) -> None:
         self._session = session
         self._config = session.fill(config)
         self._store = store
+        self._rights = rights
         self._observer = observer
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._cluster = Cluster(session.backend, session.system, node_names(config))
@@ -65,7 +70,7 @@ class StandingCluster:
         Raises:
             ClusterError: with what to do; nothing is left behind.
         """
-        self.wait(self._cluster.up(self._session.paths))
+        self.wait(self._cluster.up(self._session.paths, self._rights))
 
     def boot(self, **options: Any) -> None:
         """Start the system afresh, without any data, and wait until it serves.
@@ -118,10 +123,11 @@ class StandingCluster:
         Raises:
             HarnessError: see session.plan and Run.execute.
         """
+        schedule = self._session.plan(config, self._observer)
         config = self._session.fill(config)
-        workload, schedule = workloads.find(config.workload)(config.options), plan(config)
+        workload = workloads.find(config.workload)(config.options)
         check_options(config, workload)
-        check_faults(schedule, config, self.backend, self.system)
+        self._check_rights(kinds(schedule))
         check_facets(config, workload, self.system)
         self._renew(config, config.options)
 
@@ -132,6 +138,17 @@ class StandingCluster:
                 return await run.execute(), stop.is_set()
 
         return self.wait(whole())
+
+    def _check_rights(self, families: Sequence[str]) -> None:
+        """See that the machines were made for these families of faults.
+
+        Raises:
+            UsageError: one is not.
+        """
+        for name in families:
+            if not nemesis.rights([name]) <= self._rights:
+                what = f"the machines of this session were made without the rights that {name} takes"
+                raise UsageError(what, f"add {name} to --cluster-nemesis")
 
     def close(self) -> None:
         """Stop everything and remove the machines; once is enough, twice does no harm."""
@@ -150,7 +167,7 @@ class StandingCluster:
         system = find_system(config.system)(config.version, {"seed": config.seed, **options})
         nodes = self.nodes
         self._cluster = Cluster(self.backend, system, self._cluster.names)
-        self._cluster.nodes = nodes
+        self._cluster.nodes, self._cluster.rights = nodes, self._rights
 
 
 @contextlib.contextmanager

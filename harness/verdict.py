@@ -77,6 +77,29 @@ class FaultOutcome(msgspec.Struct, frozen=True):
     verified: bool
 
 
+class Coverage(msgspec.Struct, frozen=True, kw_only=True):
+    """In which states of the cluster a kind of fault really came: reports/coverage.py says what each state is.
+
+    Attributes:
+        kind: the family.
+        verified: how many of its faults were; of these, how many:
+        leader, follower: hit a node that led, that followed.
+        electing: came while nobody led.
+        recovering: came while the cluster had not recovered from an earlier one.
+        beside: came while another one was on.
+        elections: saw a time without a leader while they were on.
+    """
+
+    kind: str
+    verified: int = 0
+    leader: int = 0
+    follower: int = 0
+    electing: int = 0
+    recovering: int = 0
+    beside: int = 0
+    elections: int = 0
+
+
 class Seconds(msgspec.Struct, frozen=True):
     """Where the checking time went."""
 
@@ -99,6 +122,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     anomalies: tuple[Anomaly, ...] = ()
     ops: OpCounts = OpCounts()
     faults: tuple[FaultOutcome, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
     engine: str = ""
     seconds: Seconds = Seconds()
     seed: int | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -182,6 +183,8 @@ class Drive:
         nemesis: the client of the nemesis, or None.
         concurrency: how many client workers.
         timeout_s: of each client operation.
+        hands: how many workers the nemesis has, on its one client: as many faults can be waited for, injected or
+            healed at once.
     """
 
     def __init__(
@@ -192,17 +195,20 @@ class Drive:
         nemesis: Client | None,
         concurrency: int,
         timeout_s: float,
+        hands: int = 1,
     ) -> None:
         self._recorder = recorder
-        workers = concurrency + (nemesis is not None)
+        hands = 0 if nemesis is None else hands
+        workers = concurrency + hands
         self._workers = []
         for number in range(concurrency):
             node = nodes[number % len(nodes)]
             context = Context(number, number, workers, concurrency)
             self._workers.append(Worker(context, node, _pinned(client, node), recorder, timeout_s))
-        if nemesis is not None:
-            context = Context(-1, NEMESIS, workers, concurrency)
-            self._workers.append(Worker(context, None, lambda: nemesis, recorder, None))
+        for number in range(1, hands + 1):
+            assert nemesis is not None
+            context = Context(-number, NEMESIS, workers, concurrency)
+            self._workers.append(Worker(context, None, partial(_the, nemesis), recorder, None))
         self._changed: asyncio.Event | None = None  # where somebody waits for it
         self._over = False
         self._latest: Worker | None = None
@@ -307,6 +313,10 @@ class Drive:
             if now_ns - flushed_ns >= flush_ns:
                 recorder.flush()
                 flushed_ns = now_ns
+
+
+def _the(client: Client) -> Client:
+    return client
 
 
 def _pinned(client: ClientFactory, node: str) -> Callable[[], Client]:

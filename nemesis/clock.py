@@ -12,7 +12,7 @@ from harness.errors import FaultError
 from harness.protocols import Clock, Cluster
 from nemesis import measure
 from nemesis.measure import every, states, until
-from nemesis.targets import LEADER, TargetParams, pick, resolve
+from nemesis.targets import TargetParams, pick
 
 Shape = Literal["offset", "strobe", "drift", "walk"]
 Family = Literal["realtime", "monotonic"]
@@ -23,6 +23,9 @@ RATE: Final = (0.01, 0.5)
 WALK_MS: Final = (5.0, 60_000.0)
 WALK_STEPS: Final = 64
 LAST_LOOKS: Final = 10
+DEAD_LOOKS: Final = 1500
+DEAD_TRIES: Final = 3
+"""So often, and for 30 s each time, a server is waited for that another fault has killed."""
 DAY_S: Final = 86_400.0
 TOLERANCE_NS: Final = 2_000_000
 """How far a reading may be from the plan, beyond its own uncertainty."""
@@ -122,29 +125,33 @@ class Skew:
         self._verified = False
 
     async def inject(self) -> dict[str, Any]:
-        """Skew the clocks.
+        """Skew the clocks; a server that another fault has killed will have the skew from its start on.
 
         Raises:
-            FaultError: a server does not run in the first place, or its clock cannot be skewed.
+            FaultError: a clock cannot be skewed.
         """
         params, nodes = self._params, self._cluster.nodes
-        leader = await self._cluster.leader() if LEADER in params.nodes else None
-        self._hit, note = resolve(params.nodes, leader, params.otherwise)
-        if dead := [name for name, state in (await states(nodes, self._hit)).items() if state == "dead"]:
-            raise FaultError(
-                f"nothing to skew: the server of {', '.join(dead)} is dead before the fault",
-                "did it crash? look at its log in the run's folder",
-            )
+        self._hit = params.nodes
         programme = params.programme()
         await every((nodes[name].skew(programme, params.clocks) for name in self._hit), "skew")
-        notes = [note] if note else []
-        notes += [WARNING] if "monotonic" in params.clocks else []
-        return {"nodes": list(self._hit)} | ({"note": "; ".join(notes)} if notes else {})
+        return {"nodes": list(self._hit)} | ({"note": WARNING} if "monotonic" in params.clocks else {})
 
     async def verify(self) -> dict[str, Any]:
-        """Let threads of the servers read their clocks: all as planned, and on every node one of them clearly wrong."""
-        evidence = await self._measure(skewed=True)
-        self._verified = True
+        """Let threads of the servers read their clocks: all as planned, and on every node one of them clearly wrong.
+
+        The dead read nothing. What was done to them is measured before the heal, if they live then; but one server at
+        least must be measured now, or it is waited for.
+        """
+        for tries_left in reversed(range(DEAD_TRIES)):
+            await until(self._all_dead, "nothing to skew", "did it crash? look at its log", looks_max=DEAD_LOOKS)
+            try:
+                evidence = await self._measure(skewed=True)
+            except FaultError:
+                if tries_left and await self._all_dead():  # killed in the middle of it
+                    continue
+                raise
+            self._verified = True
+            break
         return evidence
 
     async def heal(self) -> dict[str, Any]:
@@ -178,7 +185,9 @@ class Skew:
                     ]
                 elif name not in seen and all(map(self._clearly_off, clocks)) and clocks:
                     seen[name] = clocks
-            return wrong + [f"{name} is hardly off yet" for name in self._hit if name not in seen]
+            unseen = [name for name in self._hit if name not in seen]
+            dead = await self._dead() if unseen and seen else []
+            return wrong + [f"{name} is hardly off yet" for name in unseen if name not in dead]
 
         what = "the skew did not take effect" if skewed else "the clocks are not right again"
         looks = await until(look, what, HINT)
@@ -188,6 +197,13 @@ class Skew:
             "error_ms": round(max(errors, default=0) / 1e6, 3),
             "looks": looks,
         }
+
+    async def _dead(self) -> list[str]:
+        return [name for name, state in (await states(self._cluster.nodes, self._hit)).items() if state == "dead"]
+
+    async def _all_dead(self) -> list[str]:
+        dead = await self._dead()
+        return [f"the server of {name} is dead" for name in dead] if len(dead) == len(self._hit) else []
 
     async def _clocks(self) -> dict[str, list[Clock]]:
         read = await asyncio.gather(*(self._cluster.nodes[name].clock() for name in self._hit))

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from harness.errors import UsageError
-from harness.protocols import Cluster, Fault, HasMembership, System
-from nemesis import clock, freeze, kill, membership, packets, partition, pause, process
+from harness.protocols import CanBeDamaged, Cluster, Fault, HasMembership, Right, System
+from nemesis import access, clock, damage, disk, freeze, kill, membership, packets, partition, pause, power, process
 from nemesis.targets import Params
+
+Hold = Literal["links", "access", "servers", "clocks", "clients"]
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One kind of fault, such as partition.
+    """One kind of fault, such as partition. No two faults that take hold of the same are on at a time.
 
     Attributes:
         name: what --nemesis calls it, and the `kind` of its steps in a schedule.
@@ -26,7 +28,11 @@ class Family:
         params: the strict shape of a step's `params`.
         choose: picks parameters; pure, every choice from the random source.
         build: makes the fault on a running cluster.
+        holds: what its faults take hold of.
+        whole: they take hold of it on all nodes at once; otherwise on the nodes that they hit.
         needs: the capability that the system must have; None where every system will do.
+        apart: why it is no part of "all", where it is none.
+        rights: what the machines must be able to do.
     """
 
     name: str
@@ -35,7 +41,11 @@ class Family:
     params: type[Params]
     choose: Callable[[Random, Sequence[str]], Params]
     build: Callable[[Cluster, Any], Fault]
+    holds: tuple[Hold, ...]
+    whole: bool = False
     needs: type | None = None
+    apart: str = ""
+    rights: frozenset[Right] = frozenset()
 
     def fits(self, system: System) -> bool:
         """Say whether the system has what it needs."""
@@ -47,7 +57,7 @@ class Family:
         Raises:
             UsageError: there are too few nodes for it.
         """
-        self._check_count(len(nodes))
+        self.check_count(len(nodes))
         return msgspec.json.decode(msgspec.json.encode(self.choose(random, nodes)), type=dict[str, Any])
 
     def check(self, params: Mapping[str, Any], nodes: Collection[str]) -> Params:
@@ -56,7 +66,7 @@ class Family:
         Raises:
             UsageError: they are not this family's, or name a node that is not one of `nodes`, or these are too few.
         """
-        self._check_count(len(nodes))
+        self.check_count(len(nodes))
         try:
             decoded = msgspec.convert(params, self.params)
         except msgspec.ValidationError as error:
@@ -75,7 +85,8 @@ class Family:
         """
         return self.build(cluster, self.check(params, cluster.nodes))
 
-    def _check_count(self, count: int) -> None:
+    def check_count(self, count: int) -> None:
+        """Raise UsageError where there are too few nodes for it."""
         if count < self.nodes_min:
             raise UsageError(
                 f"{self.name} needs {self.nodes_min} nodes, and there are {count}",
@@ -93,30 +104,37 @@ FAMILIES: dict[str, Family] = {
             partition.PartitionParams,
             partition.choose,
             partition.Partition,
+            holds=("links",),
+            whole=True,
+            rights=frozenset({Right.FILTER}),
         ),
         Family(
             "pause",
-            "stops servers with SIGSTOP and lets them go on: one, minority, majority, all, leader",
+            "stops servers with SIGSTOP and lets them go on: one, minority, majority, all, leader, all-but-leader",
             1,
             pause.PauseParams,
             pause.choose,
             pause.Pause,
+            holds=("servers",),
         ),
         Family(
             "kill",
-            "kills servers with SIGKILL and restarts them: one, minority, majority, all, leader",
+            "kills servers with SIGKILL and restarts them: one, minority, majority, all, leader, all-but-leader",
             1,
             kill.KillParams,
             kill.choose,
             kill.Kill,
+            holds=("servers",),
         ),
         Family(
             "clock",
-            "skews the time that servers see: offset, strobe, drift, walk; one, minority, majority, all, leader",
+            "skews the time that servers see: offset, strobe, drift, walk; targets as pause",
             1,
             clock.ClockParams,
             clock.choose,
             clock.Skew,
+            holds=("clocks",),
+            rights=frozenset({Right.TRACE}),
         ),
         Family(
             "freeze",
@@ -125,6 +143,8 @@ FAMILIES: dict[str, Family] = {
             freeze.FreezeParams,
             freeze.choose,
             freeze.Freeze,
+            holds=("clients",),
+            whole=True,
         ),
         Family(
             "membership",
@@ -133,6 +153,8 @@ FAMILIES: dict[str, Family] = {
             membership.MembershipParams,
             membership.choose,
             membership.Membership,
+            holds=("servers", "links", "access"),  # the others must be up, and hear one another and who asks for it
+            whole=True,
             needs=HasMembership,
         ),
         Family(
@@ -142,17 +164,68 @@ FAMILIES: dict[str, Family] = {
             packets.PacketsParams,
             packets.choose,
             packets.Packets,
+            holds=("links",),
+            whole=True,
+            rights=frozenset({Right.FILTER}),
+        ),
+        Family(
+            "access",
+            "cuts or shapes links of clients: cut, or as packets; one, minority, majority, all, leader",
+            1,
+            access.AccessParams,
+            access.choose,
+            access.Access,
+            holds=("access",),
+            rights=frozenset({Right.FILTER}),
         ),
         Family(
             "process",
-            "hits servers: stop, signal, burst, slow, restarts; one, minority, majority, all, leader",
+            "hits servers: stop, signal, burst, slow, restarts; targets as pause",
             1,
             process.ProcessParams,
             process.choose,
             process.Process,
+            holds=("servers",),
+        ),
+        Family(
+            "power",
+            "cuts power: what servers did not flush is lost; one, minority, majority, all, leader",
+            1,
+            power.PowerParams,
+            power.choose,
+            power.Power,
+            holds=("servers",),
+            rights=frozenset({Right.VOLUME}),
+        ),
+        Family(
+            "disk",
+            "spoils disks: full, read-only, slow; one, minority, majority, all, leader",
+            1,
+            disk.DiskParams,
+            disk.choose,
+            disk.Disk,
+            holds=("servers",),  # they may die of it
+            rights=frozenset({Right.VOLUME, Right.HOLD}),
+        ),
+        Family(
+            "damage",
+            "damages a dead server's files, and replaces the node later: flip, truncate, old; one, leader",
+            3,
+            damage.DamageParams,
+            damage.choose,
+            damage.Damage,
+            holds=("servers", "links"),  # the heal changes members
+            whole=True,
+            needs=CanBeDamaged,
+            apart="no system promises to survive damage to its files; ask for it by name",
         ),
     )
 }
+
+
+def rights(names: Iterable[str]) -> frozenset[Right]:
+    """Return what machines must be able to do for these families."""
+    return frozenset().union(*(family(name).rights for name in names))
 
 
 def family(name: str) -> Family:

@@ -12,10 +12,10 @@ from typing import Any, Final, Literal
 from harness.errors import FaultError
 from harness.protocols import Cluster
 from nemesis.measure import every, states, until, wait_states
-from nemesis.targets import LEADER, TargetParams, pick, resolve
+from nemesis.targets import TargetParams, pick
 
-Action = Literal["stop", "signal", "burst", "slow", "restarts"]
-ACTIONS: Final[tuple[Action, ...]] = ("stop", "signal", "burst", "slow", "restarts")
+Action = Literal["stop", "signal", "burst", "slow", "restarts", "memory"]
+ACTIONS: Final[tuple[Action, ...]] = ("stop", "signal", "burst", "slow", "restarts", "memory")
 
 NEEDS: Final[Mapping[Action, tuple[str, ...]]] = {
     "stop": (),
@@ -23,13 +23,20 @@ NEEDS: Final[Mapping[Action, tuple[str, ...]]] = {
     "burst": ("period_s", "share"),
     "slow": ("period_s", "share"),
     "restarts": ("period_s",),
+    "memory": (),
 }
 CHOSEN_SIGNALS: Final = ("SIGINT", "SIGHUP", "SIGQUIT")
 OWN_SIGNALS: Final = ("SIGSTOP", "SIGCONT", "SIGKILL", "SIGTRAP")
 """Signals of pause, kill and of the agent itself."""
 
-STOP_LOOKS: Final = 600
-"""A graceful stop takes its time: 12 s at most."""
+SLACK_BYTES: Final = 64 << 20
+"""A server may give back memory after its limit was set: then it may take as much again."""
+
+STOP_LOOKS: Final = 1000
+"""A graceful stop takes its time, 20 s at most: a master of Redis waits 10 s for its replicas."""
+
+STOP_REQUESTS: Final = 5
+"""So often it is asked for, for a server may refuse: Redis does while it writes the first file after a resync."""
 
 
 class ProcessParams(TargetParams, frozen=True, kw_only=True):
@@ -37,7 +44,8 @@ class ProcessParams(TargetParams, frozen=True, kw_only=True):
 
     Attributes:
         action: stop, by SIGTERM; signal, any other; burst and slow, stopped for `share` of each `period_s`, and burst
-            is long enough to lose a leader; restarts, a crash and a start in each `period_s`.
+            is long enough to lose a leader; restarts, a crash and a start in each `period_s`; memory, no more of it
+            than the server has.
         signal: its name, such as SIGHUP.
         period_s: see action.
         share: see action; more than 0 and at most 0.95.
@@ -89,14 +97,13 @@ class Process:
         self._loops: list[asyncio.Task[None]] = []
 
     async def inject(self) -> dict[str, Any]:
-        """Resolve the leader and do it.
+        """Do it.
 
         Raises:
             FaultError: a server does not run in the first place, or a node refuses.
         """
         params = self._params
-        leader = await self._cluster.leader() if LEADER in params.nodes else None
-        self._hit, note = resolve(params.nodes, leader, params.otherwise)
+        self._hit = params.nodes
         before = await states(self._nodes, self._hit)
         if idle := [f"the server of {name} is {state}" for name, state in before.items() if state != "running"]:
             raise FaultError(
@@ -106,20 +113,29 @@ class Process:
         if params.action == "restarts":
             self._rounds = dict.fromkeys(self._hit, 0)
             self._loops = [asyncio.create_task(self._crash_and_start(name)) for name in self._hit]
+        elif params.action == "memory":
+            await every((self._nodes[name].limit_memory() for name in self._hit), "limit of memory")
         elif params.period_s:
             await every((self._nodes[name].duty(params.period_s, params.share) for name in self._hit), params.action)
         else:
             number = signal.Signals[params.signal or "SIGTERM"]
             await every((self._nodes[name].signal(number) for name in self._hit), number.name)
-        return {"nodes": list(self._hit)} | ({"note": note} if note else {})
+        return {"nodes": list(self._hit)}
 
     async def verify(self) -> dict[str, Any]:
-        """Measure it: a stopped server is dead, a signal has arrived, rounds of a cycle are complete and counted."""
+        """Measure it: a stopped server is dead, a signal has arrived, rounds of a cycle are complete and counted.
+
+        A limit of memory is read back. Whether a server dies of it, and when, is up to the server.
+        """
         params = self._params
         if params.action == "stop":
-            return {"states": await wait_states(self._nodes, self._hit, {"dead"}, "not stopped", looks_max=STOP_LOOKS)}
+            return {"states": await self._ended()}
         if params.action == "signal":
             return await self._wait(self._undelivered, "the signal did not arrive") | {
+                "states": await states(self._nodes, self._hit)
+            }
+        if params.action == "memory":
+            return await self._wait(self._unlimited, "memory is not limited") | {
                 "states": await states(self._nodes, self._hit)
             }
         look = self._no_round if params.action == "restarts" else self._no_stop
@@ -143,12 +159,15 @@ class Process:
         if self._params.action in ("stop", "signal"):
             await every((self._nodes[name].signal(signal.SIGKILL) for name in self._hit), "SIGKILL")
             await wait_states(self._nodes, self._hit, {"dead"}, "not dead")
+        if self._params.action == "memory":
+            await every((self._nodes[name].free_memory() for name in self._hit), "heal of memory")
         found = await states(self._nodes, self._hit)
         await every((self._cluster.restart(name) for name, state in found.items() if state == "dead"), "restart")
         evidence = await wait_states(self._nodes, self._hit, {"running"}, "not running after the heal")
         if failed:
             raise FaultError(f"the restarts ended early: {failed[0]}", "look at these nodes' logs") from failed[0]
-        return {"states": evidence} | ({"rounds": rounds} if rounds else {})
+        became = {"became": found} if self._params.action == "memory" else {}
+        return {"states": evidence} | became | ({"rounds": rounds} if rounds else {})
 
     async def _wait(self, look: Callable[[], Awaitable[list[str]]], what: str) -> dict[str, Any]:
         looks = await until(
@@ -160,6 +179,27 @@ class Process:
         number = signal.Signals[self._params.signal]
         waiting = await asyncio.gather(*(self._nodes[name].pending(number) for name in self._hit))
         return [f"{number.name} still waits on {name}" for name, waits in zip(self._hit, waiting, strict=True) if waits]
+
+    async def _unlimited(self) -> list[str]:
+        """Name the servers that could grow: a limit that is above what they have by more than SLACK_BYTES."""
+        found = await asyncio.gather(*(self._nodes[name].memory() for name in self._hit))
+        return [
+            f"a process of {name} has {used} bytes and may have {'any number' if limit is None else limit}"
+            for name, processes in zip(self._hit, found, strict=True)
+            for used, limit in processes
+            if limit is None or limit > used + SLACK_BYTES
+        ]
+
+    async def _ended(self) -> dict[str, str]:
+        for _ in range(STOP_REQUESTS - 1):
+            with contextlib.suppress(FaultError):
+                return await self._wait_dead()
+            await every((self._nodes[name].signal(signal.SIGTERM) for name in self._hit), "SIGTERM")
+        return await self._wait_dead()
+
+    async def _wait_dead(self) -> dict[str, str]:
+        looks = STOP_LOOKS // STOP_REQUESTS
+        return await wait_states(self._nodes, self._hit, {"dead"}, "not stopped", looks_max=looks)
 
     async def _no_round(self) -> list[str]:
         for loop in self._loops:

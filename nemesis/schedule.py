@@ -1,71 +1,20 @@
-"""When which fault comes: planned from the seed, or read from a file.
-
-The plan's formula. A quiet lead of a third of an interval, at most LEAD_S_MAX, lets the clients get going. The rest of
-the time limit is divided into slots of equal length, as many as whole intervals fit into it, but at least one. In
-each slot one fault comes after 0 to EARLY_MAX of it, stays for STAY_MIN to STAY_MAX of it, and is followed by quiet: at
-least 1 - EARLY_MAX - STAY_MAX of a slot, in which the cluster can recover. So one fault is on at a time, and all are
-healed before the time limit. The families come in a shuffled cycle: none comes again before each has come once.
-"""
+"""A schedule as a file: written with every run, read again to replay it, or after somebody edited or shrank it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+import re
+from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
-from random import Random
-from typing import Final
 
 import msgspec
 
-from harness.config import Schedule, Step
+from harness.config import Schedule, Step, When
 from harness.errors import UsageError
 from nemesis.family import family
-
-LEAD_S_MAX: Final = 3.0
-EARLY_MAX: Final = 0.1
-STAY_MIN: Final = 0.4
-STAY_MAX: Final = 0.7
-INTERVAL_S_MIN: Final = 0.1
-
-
-def plan(
-    families: Sequence[str], nodes: Sequence[str], time_limit_s: float, interval_s: float, random: Random
-) -> Schedule:
-    """Plan a run's faults; the same arguments and state of `random` give the same plan.
-
-    Args:
-        families: names; none gives an empty schedule.
-        nodes: names of the cluster's nodes.
-        time_limit_s: every fault is healed by then.
-        interval_s: mean time from one fault to the next.
-        random: every choice comes from it.
-
-    Raises:
-        UsageError: an unknown family, too few nodes for one, or times that are too short.
-    """
-    known = [family(name) for name in dict.fromkeys(families)]
-    if not known:
-        return Schedule()
-    if interval_s < INTERVAL_S_MIN or time_limit_s < INTERVAL_S_MIN:
-        shorter = min(interval_s, time_limit_s)
-        raise UsageError(f"faults need more than {shorter:g} s to be seen", "give a longer --interval or --time-limit")
-    lead = min(interval_s / 3, LEAD_S_MAX, time_limit_s / 3)
-    count = max(1, int((time_limit_s - lead) / interval_s))
-    slot = (time_limit_s - lead) / count
-    cycle = _cycle(random, [each.name for each in known])
-    steps = []
-    for fault in range(count):
-        start = lead + slot * (fault + random.uniform(0, EARLY_MAX))
-        stop = start + slot * random.uniform(STAY_MIN, STAY_MAX)
-        kind = family(next(cycle))
-        params = kind.plan(random, nodes)
-        steps.append(Step(fault=fault, kind=kind.name, start_s=round(start, 3), stop_s=round(stop, 3), params=params))
-    return Schedule(tuple(steps))
-
-
-def _cycle(random: Random, names: Sequence[str]) -> Iterator[str]:
-    while True:
-        yield from random.sample(names, len(names))
+from nemesis.moments import LOG_LINE, MOMENTS
+from nemesis.overlap import clash
+from nemesis.targets import MOMENT, placed
 
 
 class _Step(Step, frozen=True, forbid_unknown_fields=True):
@@ -87,8 +36,8 @@ def load(path: Path, nodes: Sequence[str]) -> Schedule:
     """Read a schedule from a file, to replay it on these nodes.
 
     Raises:
-        UsageError: naming the file and what is wrong: it cannot be read, is no schedule, has two faults on at a time,
-            or a step's family, parameters or nodes are unknown.
+        UsageError: naming the file and what is wrong: it cannot be read, is no schedule, has faults that meet, or a
+            step's family, parameters, moment or nodes are unknown.
     """
     try:
         schedule = msgspec.json.decode(path.read_bytes(), type=_Schedule)
@@ -97,22 +46,56 @@ def load(path: Path, nodes: Sequence[str]) -> Schedule:
     except msgspec.DecodeError as error:
         raise UsageError(f"{path}: not a schedule: {error}", "docs/reference.md shows the format") from error
     steps = sorted(schedule.steps, key=lambda step: step.start_s)
-    for step in steps:
-        _check(step, nodes, path)
-    for before, after in pairwise(steps):
-        if after.start_s < before.stop_s:
-            message = f"{path}: fault {after.fault} starts before fault {before.fault} is healed"
-            raise UsageError(message, "one fault is on at a time: mend start_s or stop_s")
     if len({step.fault for step in steps}) < len(steps):
         raise UsageError(f"{path}: two steps have the same fault number", "number the faults 0, 1, 2, …")
+    for step in steps:
+        try:
+            check(step, nodes)
+        except UsageError as error:
+            raise UsageError(f"{path}: fault {step.fault}: {error.message}", error.hint) from error
+    for before, after in combinations(steps, 2):
+        if common := clash(before, after):
+            message = f"{path}: fault {after.fault} ({after.kind}) starts before fault {before.fault} ({before.kind})"
+            hint = f"both take hold of {common}, so they cannot be on at once: mend start_s or stop_s"
+            raise UsageError(f"{message} is healed", hint)
     return Schedule(tuple(msgspec.convert(steps, list[Step], from_attributes=True)))
 
 
-def _check(step: Step, nodes: Sequence[str], path: Path) -> None:
+def check(step: Step, nodes: Sequence[str]) -> None:
+    """Hold a step to what is possible on these nodes.
+
+    Raises:
+        UsageError: its times, its moment or its parameters are not.
+    """
     if not 0 <= step.start_s < step.stop_s:
-        message = f"{path}: fault {step.fault} lasts from {step.start_s:g} to {step.stop_s:g} s"
+        message = f"it lasts from {step.start_s:g} to {step.stop_s:g} s"
         raise UsageError(message, "start_s is at least 0 and less than stop_s")
+    if step.when:
+        _check_when(step.when, step)
+    elif any(isinstance(item, list | tuple) and MOMENT in item for item in step.params.values()):
+        raise UsageError(f'"{MOMENT}" stands for a node, but no moment is waited for', "add when, or name a node")
+    family(step.kind).check(placed(step.params, nodes[0]), nodes)
+
+
+def _check_when(when: When, step: Step) -> None:
+    if when.moment not in MOMENTS:
+        raise UsageError(f"there is no moment {when.moment!r}", f"choose one of {', '.join(MOMENTS)}")
+    if bool(when.pattern) != (when.moment == LOG_LINE):
+        raise UsageError(
+            f"{when.moment!r} with the pattern {when.pattern!r}", f"{LOG_LINE!r} needs one, and no other has"
+        )
     try:
-        family(step.kind).check(step.params, nodes)
-    except UsageError as error:
-        raise UsageError(f"{path}: fault {step.fault}: {error.message}", error.hint) from error
+        re.compile(when.pattern)
+    except re.error as error:
+        raise UsageError(f"pattern {when.pattern!r} is no regular expression: {error}", "see Python's re") from error
+    if when.delay_ms < 0 or when.lasts_s <= 0:
+        raise UsageError("it is healed before it is injected", "delay_ms is at least 0, and lasts_s more than 0")
+    if latest_s(step) <= step.start_s:
+        message = f"from {step.start_s:g} to {step.stop_s:g} s there is no time to wait for {when.moment!r}"
+        raise UsageError(message, "it is waited for until stop_s less lasts_s and delay_ms")
+
+
+def latest_s(step: Step) -> float:
+    """Return until when an aimed fault waits for its moment."""
+    assert step.when is not None
+    return step.stop_s - step.when.lasts_s - step.when.delay_ms / 1000

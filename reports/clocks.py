@@ -80,15 +80,15 @@ def _number(params: Mapping[str, Any], name: str) -> float:
 
 def _told(history: History) -> Iterable[tuple[int, Mapping[str, Any]]]:
     """Yield when the nemesis measured which offsets: after an injection, and before and after a heal."""
-    began_ns = 0
+    began_ns: dict[Any, int] = {}  # by fault: several may be under way
     for op in history.events:
         if op.process != NEMESIS or not isinstance(op.value, Mapping) or op.value.get("kind") != KIND:
             continue
         if op.type == "invoke":
-            began_ns = op.time
+            began_ns[op.key] = op.time
         evidence = op.value.get("evidence")
         if op.type == "ok" and isinstance(evidence, Mapping):
-            for name, time_ns in (("last_ms", began_ns), ("offsets_ms", op.time)):
+            for name, time_ns in (("last_ms", began_ns.get(op.key, 0)), ("offsets_ms", op.time)):
                 if isinstance(evidence.get(name), Mapping):
                     yield time_ns, evidence[name]
 

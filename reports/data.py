@@ -12,6 +12,7 @@ from harness.history import FaultWindow, History
 from harness.verdict import Anomaly, Summary
 from reports import text, words
 from reports.clocks import Offsets, offsets
+from reports.coverage import coverage
 from reports.drawing import Drawing, draw
 from reports.faults import evidence_text, nodes_hit, params_text
 from reports.lanes import Lane, lanes
@@ -77,6 +78,14 @@ class FaultView:
 
 
 @dataclass(frozen=True, slots=True)
+class CoverageView:
+    """Which kind of fault met which state of the cluster: titles of the columns, and each kind's tint and counts."""
+
+    titles: tuple[str, ...]
+    rows: tuple[tuple[str, int, tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunView:
     """What was run: names with their values, nodes with their addresses, versions, and the command to replay it."""
 
@@ -108,6 +117,7 @@ class ReportData:
     clocks: tuple[Offsets, ...]
     terms: tuple[Term, ...]
     faults: tuple[FaultView, ...]
+    coverage: CoverageView
     run: RunView
     logs: tuple[NodeLogs, ...]
 
@@ -144,6 +154,13 @@ def build(record: RunRecord | None, history: History, summary: Summary, logs: Lo
         clocks=offsets(history, nodes, round(plots.duration_s * words.NS)),
         terms=terms(history),
         faults=tuple(_fault(fault, tints, nodes) for fault in history.faults),
+        coverage=CoverageView(
+            titles=tuple(text.COVERAGE.values()),
+            rows=tuple(
+                (row.kind, tints[row.kind], tuple(getattr(row, name) for name in text.COVERAGE))
+                for row in coverage(history)
+            ),
+        ),
         run=_run(record, history, summary),
         logs=tuple(_logs(node, tails) for node, tails in logs.items()),
     )

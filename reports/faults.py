@@ -9,7 +9,9 @@ from harness.history import FaultWindow
 from reports import words
 
 _SKEW: Final = frozenset({"clocks", "offset_ms", "period_s", "rate", "walk_ms"})
-_TOLD: Final = _SKEW | {"evidence", "heal", "nodes", "note", "order", "otherwise", "shape", "target", "unheard"}
+_TOLD: Final = _SKEW | {
+    *("evidence", "heal", "moment", "nodes", "note", "order", "otherwise", "shape", "target", "unheard"),
+}
 """Parameters that have words of their own here, or that only say how the others came about."""
 
 _SHAPES: Final = {
@@ -26,6 +28,7 @@ _TARGETS: Final = {
     "majority": "a majority",
     "all": "all nodes",
     "leader": "the leader",
+    "all-but-leader": "all but the leader",
 }
 
 Links = Mapping[str, frozenset[str]]
@@ -46,9 +49,9 @@ def params_text(fault: FaultWindow) -> str:
         head.append(_shape(params))
     if "target" in params:
         head.append(f"of {_TARGETS.get(str(params['target']), words.plain(params['target']))}")
-    unheard = _unheard(fault)
+    unheard = _unheard(fault, "unheard")
     where = _links(unheard) if unheard else words.plain(params.get("nodes"))
-    parts = [": ".join(part for part in (" ".join(head), where) if part)]
+    parts = [": ".join(part for part in (" ".join(head), where) if part), _moment(params)]
     parts += [f"{name.replace('_', ' ')} {words.plain(item)}" for name, item in params.items() if name not in _TOLD]
     parts += _skew(params)
     parts += [words.plain(params["note"])] if params.get("note") else []
@@ -59,10 +62,11 @@ def params_text(fault: FaultWindow) -> str:
 def nodes_hit(fault: FaultWindow, nodes: Iterable[str]) -> tuple[str, ...]:
     """Return which of `nodes` a fault hit.
 
-    A partition cuts links of every node; it hit those that lost more than half of the others, where there are any.
+    A partition cuts links of every node; it hit those that lost more than half of the others, where there are any. So
+    do shaped packets.
     """
     every = list(nodes)
-    unheard = _unheard(fault)
+    unheard = _unheard(fault, "unheard") or _unheard(fault, "links")
     if not unheard:
         named = fault.params.get("nodes")
         return tuple(node for node in every if isinstance(named, list | tuple) and node in named)
@@ -86,6 +90,18 @@ def evidence_text(fault: FaultWindow) -> str:
         if isinstance(evidence.get("states"), Mapping):
             evidence = evidence["states"]
     return words.cut(words.plain(evidence), 300)
+
+
+def _moment(params: Mapping[str, Any]) -> str:
+    """Return at which moment it came: `when n2 was seen as leader of term 7`."""
+    moment = params.get("moment")
+    if not isinstance(moment, Mapping):
+        return ""
+    node = words.plain(moment.get("node"))
+    if "line" in moment:
+        return f"when {node} logged {words.cut(words.plain(moment['line']), 80)}"
+    term = f" of term {words.plain(moment['term'])}" if moment.get("term") is not None else ""
+    return f"when {node} was seen as {words.plain(moment.get('role'))}{term}"
 
 
 def _shape(params: Mapping[str, Any]) -> str:
@@ -113,8 +129,8 @@ def _offset(offset_ms: Any) -> str:
     return words.offset(offset_ms) if isinstance(offset_ms, int | float) else words.plain(offset_ms)
 
 
-def _unheard(fault: FaultWindow) -> Links:
-    told: Any = fault.params.get("unheard")
+def _unheard(fault: FaultWindow, name: str) -> Links:
+    told: Any = fault.params.get(name)
     if not isinstance(told, Mapping):
         return {}
     return {node: frozenset(sources) for node, sources in told.items() if isinstance(sources, list | tuple) and sources}

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.history import FaultWindow
 from reports import words
 from reports.clocks import Offsets, height
 from reports.data import FaultView, ReportData
@@ -28,6 +29,7 @@ _SYMBOLS: Final = {"ok": "circle", "fail": "x-thin-open", "info": "diamond-open"
 _ROLES: Final = ("leader", "follower", "candidate", "learner", SILENT)
 _LABELS_WIDTH_CHARS: Final = 130  # of the plots' width, in the bands' font
 _LANE_PX: Final = 48
+_TRACKS_MAX: Final = 3
 _MARGIN: Final = {"l": 68, "r": 18, "t": 34, "b": 40}
 
 
@@ -110,7 +112,8 @@ def lanes(rows: Sequence[Lane], duration_s: float, faults: Sequence[FaultView]) 
     count = len(rows)
     traces = [_role_bars(rows, role) for role in _roles(rows)]
     kinds = dict.fromkeys((fault.kind, fault.tint) for fault in faults)
-    traces += [_fault_bars(rows, kind, tint, duration_s) for kind, tint in kinds]
+    tracks = [_tracks(lane.faults) for lane in rows]
+    traces += [_fault_bars(rows, tracks, kind, tint, duration_s) for kind, tint in kinds]
     traces.append(_term_marks(rows, duration_s))
     layout = _layout(duration_s, (), height=90 + _LANE_PX * count)
     layout["barmode"] = "overlay"
@@ -179,13 +182,28 @@ def _hatched(role: str) -> Figure:
     return {"pattern": pattern} if role == SILENT else {}
 
 
-def _fault_bars(rows: Sequence[Lane], kind: str, tint: int, duration_s: float) -> Figure:
+def _tracks(faults: Sequence[FaultWindow]) -> dict[int, int]:
+    """Return by its number how far below a lane each fault is drawn, so that those that overlap are all seen."""
+    ends_ns: list[float] = []  # of the latest fault on each track
+    found = {}
+    for fault in sorted(faults, key=lambda fault: fault.inject_ns):
+        free = (track for track, end_ns in enumerate(ends_ns) if end_ns <= fault.inject_ns)
+        track = next(free, len(ends_ns))
+        ends_ns[track : track + 1] = [math.inf if fault.end_ns is None else fault.end_ns]
+        found[fault.fault] = min(track, _TRACKS_MAX - 1)
+    return found
+
+
+def _fault_bars(
+    rows: Sequence[Lane], tracks: Sequence[dict[int, int]], kind: str, tint: int, duration_s: float
+) -> Figure:
     bars = [(at, fault) for at, lane in enumerate(rows) for fault in lane.faults if fault.kind == kind]
     starts = [_s(fault.inject_ns) for _, fault in bars]
     ends = [duration_s if fault.end_ns is None else _s(fault.end_ns) for _, fault in bars]
     return {
         "type": "bar", "orientation": "h", "name": _plain(kind), "y": [at for at, _ in bars], "base": starts,
-        "x": [round(end - start, 4) for start, end in zip(starts, ends, strict=True)], "width": 0.1, "offset": 0.25,
+        "x": [round(end - start, 4) for start, end in zip(starts, ends, strict=True)], "width": 0.08,
+        "offset": [round(0.25 + 0.1 * tracks[at][fault.fault], 2) for at, fault in bars],
         "hovertext": [
             f"<b>#{fault.fault} {_plain(fault_text(fault))}</b><br>{start} to {end} s"
             for (_, fault), start, end in zip(bars, starts, ends, strict=True)

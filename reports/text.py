@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from harness.history import FaultWindow, History
+from harness.op import CONDITION
 from harness.verdict import Anomaly, Summary
 from reports import words
 from reports.faults import fault_text
@@ -20,6 +21,17 @@ _LINEARIZABLE: Final = {
     *("growing set", "mutex in turns", "tenures of a mutex"),
 }
 """The engines that decide linearizability, by the names that they go by in a summary."""
+
+COVERAGE: Final = {
+    "verified": "verified",
+    "leader": "on leader",
+    "follower": "on follower",
+    "electing": "electing",
+    "recovering": "recovering",
+    "beside": "beside others",
+    "elections": "elections",
+}
+"""The columns of the coverage, by their names in a summary."""
 
 _SPANS_MAX: Final = 40
 _COLUMNS: Final = 100
@@ -39,6 +51,7 @@ def explain(summary: Summary, history: History) -> list[str]:
     lines += textwrap.wrap(sentence(summary, history), _COLUMNS)
     for remark in remarks(summary):
         lines += textwrap.wrap(f"- {remark}", _COLUMNS, subsequent_indent="  ")
+    lines += coverage_table(summary)
     events = Events(history) if summary.anomalies else None
     for anomaly in summary.anomalies[:ANOMALIES_MAX]:
         assert events is not None
@@ -47,6 +60,18 @@ def explain(summary: Summary, history: History) -> list[str]:
     if left_out > 0:
         lines += ["", f"{words.amount(left_out, 'further anomaly', 'further anomalies')} in the report."]
     return [words.printable(line) for line in lines]
+
+
+def coverage_table(summary: Summary) -> list[str]:
+    """Return which fault met which state of the cluster, a line for each kind; nothing where that is not known."""
+    if not summary.coverage:
+        return []
+    width = max(len("faults"), *(len(words.cut(row.kind)) for row in summary.coverage))
+    lines = ["", f"{'faults':{width}}  {'  '.join(COVERAGE.values())}"]
+    for row in summary.coverage:
+        counts = (f"{getattr(row, name) or '-':>{len(title)}}" for name, title in COVERAGE.items())
+        lines.append(f"{words.cut(row.kind):{width}}  {'  '.join(counts)}")
+    return lines
 
 
 def headline(summary: Summary) -> str:
@@ -70,7 +95,7 @@ def sentence(summary: Summary, history: History) -> str:
     checked = f"{words.amount(ops.invoke, 'operation')} on {words.amount(keys, 'key')}"
     by = f" by {summary.engine}" if summary.engine else ""
     if summary.verdict == "valid":
-        return f"{checked} were checked{by}; {_kept(summary.engine)}{_under(summary)}"
+        return f"{checked} were checked{by}; {_kept(summary.engine)}{_under(summary, history)}"
     if summary.verdict == "invalid":
         return f"{checked} were checked{by}; each anomaly comes with the few operations that prove it."
     if summary.verdict == "unknown":
@@ -88,15 +113,22 @@ def _kept(engine: str) -> str:
     return "every one agrees with what the system promises."
 
 
-def _under(summary: Summary) -> str:
+def _under(summary: Summary, history: History) -> str:
     if not summary.faults:
         return " No fault was injected."
     if all(fault.verified for fault in summary.faults):
         count = len(summary.faults)
         return (
             f" {words.amount(count, 'fault')} {'was' if count == 1 else 'were'} on meanwhile, measured to take effect."
+            f"{_as_before(history)}"
         )
     return ""
+
+
+def _as_before(history: History) -> str:
+    """Say that nothing was left of the faults, where the nodes were asked."""
+    told = [op.type for op in history.strangers if op.f == CONDITION and op.type != "invoke"]
+    return " After the last heal every node was as before." if told and set(told) == {"ok"} else ""
 
 
 def remarks(summary: Summary) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from harness.op import DIGEST, LOG, STATUS, Op, freeze
+from harness.op import CONDITION, DIGEST, LOG, STATUS, Op, freeze
 
 _TEXT_CHARS_MAX: Final = 60
 NS: Final = 1_000_000_000
@@ -77,7 +77,7 @@ def process_text(process: int | str) -> str:
     if isinstance(process, int):
         return f"process {process}"
     kind = process.partition(":")[0]
-    return kind if kind in (STATUS, DIGEST, LOG) else cut(process)
+    return kind if kind in (STATUS, DIGEST, LOG, CONDITION) else cut(process)
 
 
 def op_text(invoke: Op, complete: Op | None) -> str:

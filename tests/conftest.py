@@ -1,6 +1,7 @@
 """Shared by all tests: Hypothesis profiles (the fast one by default, --hypothesis-profile=fuzz for long hunts).
 
-And a look at the compiled kernels: one that is older than its source would be tested in its place.
+A look at the compiled kernels: one that is older than its source would be tested in its place. And a look at the host,
+before and after (same_host.py).
 """
 
 from __future__ import annotations
@@ -13,10 +14,19 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.same_host import SameHost
+
 SLOW = [HealthCheck.too_slow]  # a shared machine may be slow at drawing; that says nothing of the code
 settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, suppress_health_check=SLOW)
 settings.register_profile("fuzz", max_examples=100_000, deadline=None, suppress_health_check=SLOW)
 settings.load_profile("ci")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hold the whole session to leaving the host as it was; workers are parts of one."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SameHost(), "same host")
+
 
 ROOT = Path(__file__).parent.parent
 KERNELS = (ROOT / "checkers" / "_kernels", ROOT / "harness" / "_kernels")

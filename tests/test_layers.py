@@ -11,7 +11,7 @@ from tests.source import PACKAGES, imports, module_name, python_files
 
 KERNEL_MODULES = {
     *("op", "columns", "lines", "history", "verdict", "errors"),
-    *("facets", "capabilities", "protocols", "config", "leaders", "plain_kernel"),
+    *("facets", "capabilities", "nodes", "protocols", "config", "leaders", "plain_kernel"),
 }
 KERNEL = {f"harness.{name}" for name in KERNEL_MODULES} | {"harness._kernels"}
 KERNEL_NEEDS = {"msgspec", "numpy", "cython"}

@@ -1,4 +1,4 @@
-"""Workloads: which operations clients do, and which promises are checked. One file each, on one facet."""
+"""Workloads: which operations clients do, and which promises are checked. One file each, on its facets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from workloads.append import AppendWorkload
 from workloads.election import ElectionWorkload
 from workloads.lease import LeaseWorkload
 from workloads.lock import LockWorkload
+from workloads.membership import MembershipWorkload
 from workloads.register import RegisterWorkload
 from workloads.set import SetWorkload
 from workloads.task_claim import TaskClaimWorkload
@@ -24,6 +25,7 @@ WORKLOADS: Mapping[str, WorkloadFactory] = {
     "task-claim": TaskClaimWorkload,
     "watch": WatchWorkload,
     "lease": LeaseWorkload,
+    "membership": MembershipWorkload,
 }
 
 

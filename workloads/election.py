@@ -17,13 +17,13 @@ from typing import Any, Final
 
 from checkers.elections import Elections
 from checkers.liveness import Liveness
-from harness.errors import ContractError, Definite, UsageError
+from harness.errors import ContractError, Definite
 from harness.facets import Election, Leadership
 from harness.generator import Generator, Script, calls, limit, on_keys, once, repeat, script, sleep, then, until_ok
 from harness.op import Call
 from harness.protocols import Checker, Client
 from workloads.guarded import Guarded
-from workloads.workload import FacetClient
+from workloads.workload import FacetClient, ttl_option
 
 ELECTIONS: Final = 6
 TTL_S: Final = 2.0
@@ -128,11 +128,11 @@ class ElectionWorkload:
 
     name = "election"
     summary = "candidates lead one at a time, in terms that grow; frozen and silent leaders, observers, fenced writes"
-    facet = "election"
+    facets: Sequence[str] = ("election",)
     options: Mapping[str, Sequence[str]] = MappingProxyType({"ttl_s": ()})
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._ttl_s = _ttl_s(options.get("ttl_s", TTL_S))
+        self._ttl_s = ttl_option(options, TTL_S)
         self._keys = [f"e{number}" for number in range(ELECTIONS)]
         self._candidates = itertools.count(1)
         self._guarded = Guarded()
@@ -210,14 +210,3 @@ class ElectionWorkload:
     def _silent(self, random: Random, key: str) -> Script:
         """Write, and go away without a word."""
         yield Call("write", key)
-
-
-def _ttl_s(text: Any) -> float:
-    """Return the option ttl_s as a number."""
-    try:
-        ttl_s = float(text)
-    except ValueError:
-        ttl_s = 0.0
-    if not 0.01 <= ttl_s <= 60:
-        raise UsageError(f"ttl_s={text} is no time to live", "give seconds between 0.01 and 60, such as ttl_s=2")
-    return ttl_s

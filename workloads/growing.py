@@ -68,7 +68,7 @@ class GrowingWorkload:
     summary: str
     grow: str
     """The name of the operation that makes the list longer."""
-    facet = "register"
+    facets: Sequence[str] = ("register",)
     options: Mapping[str, Sequence[str]] = MappingProxyType({})
 
     def __init__(self, options: Mapping[str, Any]) -> None:

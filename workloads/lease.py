@@ -94,7 +94,7 @@ class LeaseWorkload:
 
     name = "lease"
     summary = "keys tied to leases that are kept alive through any node, revoked or left: there as long, and no longer"
-    facet = "leases"
+    facets: Sequence[str] = ("leases",)
     options: Mapping[str, Sequence[str]] = MappingProxyType({})
 
     def __init__(self, options: Mapping[str, Any]) -> None:

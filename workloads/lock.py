@@ -18,13 +18,13 @@ from typing import Any, Final
 from checkers.leases import HonestLocks
 from checkers.liveness import Liveness
 from checkers.mutual_exclusion import MutualExclusion
-from harness.errors import ContractError, Definite, UsageError
+from harness.errors import ContractError, Definite
 from harness.facets import Grant, Lock
 from harness.generator import Generator, Script, on_keys, once, repeat, script, sleep, then, time_limit, until_ok
 from harness.op import Call
 from harness.protocols import Checker, Client
 from workloads.guarded import Guarded
-from workloads.workload import FacetClient
+from workloads.workload import FacetClient, ttl_option
 
 KEYS: Final = 6
 TTL_S: Final = 3.0
@@ -137,11 +137,11 @@ class LockWorkload:
 
     name = "lock"
     summary = "locks with a time to live, held by one client at a time; frozen holders, fencing tokens"
-    facet = "lock"
+    facets: Sequence[str] = ("lock",)
     options: Mapping[str, Sequence[str]] = MappingProxyType({"ttl_s": ()})
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._ttl_s = _ttl_s(options.get("ttl_s", TTL_S))
+        self._ttl_s = ttl_option(options, TTL_S)
         self._late_s = LATE_TTLS * self._ttl_s
         self._keys = [f"l{number}" for number in range(KEYS)]
         self._guarded = Guarded()
@@ -216,14 +216,3 @@ class LockWorkload:
     def _left(random: Random, key: str, ttl_s: float) -> Script:
         """Write, and go away without a word."""
         yield Call("write", key)
-
-
-def _ttl_s(text: Any) -> float:
-    """Return the option ttl_s as a number."""
-    try:
-        ttl_s = float(text)
-    except ValueError:
-        ttl_s = 0.0
-    if not 0.01 <= ttl_s <= 60:
-        raise UsageError(f"ttl_s={text} is no time to live", "give seconds between 0.01 and 60, such as ttl_s=3")
-    return ttl_s

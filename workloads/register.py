@@ -83,7 +83,7 @@ class RegisterWorkload:
 
     name = "register"
     summary = "read, write and compare-and-set on many keys; each key must be linearizable"
-    facet = "register"
+    facets: Sequence[str] = ("register",)
     options: Mapping[str, Sequence[str]] = MappingProxyType({})
 
     def __init__(self, options: Mapping[str, Any]) -> None:

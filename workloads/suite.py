@@ -1,4 +1,4 @@
-"""The shipped regression suite: each workload that the system has a facet for, under each family of faults and none.
+"""The shipped regression suite: each workload that the system has the facets for, under each family of faults and none.
 
 pytest --pyargs workloads.suite --cluster=5 --cluster-system=etcd
 """

@@ -252,7 +252,7 @@ class TaskClaimWorkload:
 
     name = "task-claim"
     summary = "tasks with timeouts, retries and constraints; each is claimed by one worker at a time and completed once"
-    facet = "tasks"
+    facets: Sequence[str] = ("tasks",)
     options: Mapping[str, Sequence[str]] = {"timeout": ()}
 
     def __init__(self, options: Mapping[str, Any]) -> None:

@@ -15,10 +15,12 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, Final
 
+from msgspec import UNSET
+
 from checkers.liveness import Liveness
 from checkers.watch import WatchChecker
 from harness.errors import ContractError, Definite, OpError
-from harness.facets import Watch
+from harness.facets import FROM_NOW, Change, Watch
 from harness.generator import Generator, calls, mix, on_keys, until_ok
 from harness.op import Call
 from harness.protocols import Checker, Client
@@ -47,6 +49,7 @@ class _Known:
         compacted: the first revision that may be asked for, as far as that is known.
         next: of each prefix, the revision after the last one that a watch delivered.
         written: of each prefix, the newest revision that an acknowledged write has.
+        from_now: the service keeps no changes, so that a watch can only begin now.
     """
 
     def __init__(self) -> None:
@@ -54,6 +57,7 @@ class _Known:
         self.compacted = 1
         self.next: dict[str, int] = {}
         self.written: dict[str, int] = {}
+        self.from_now = False
 
     def wrote(self, key: str, revision: int) -> None:
         """Learn of an acknowledged write."""
@@ -81,8 +85,8 @@ class WatchClient(FacetClient):
 
         Returns:
             put: {"value", "revision"}; delete: {"revision"}; revision: a number; compact: what was asked;
-            watch: {"changes": [[revision, key, value], …]}, with "late", the changes after the cancel, and "ended", why
-            it broke off, where there are any.
+            watch: {"changes": [[revision, key, value], …]}, without the value where that is not told, with "late", the
+            changes after the cancel, and "ended", why it broke off, where there are any.
         """
         if call.f == "watch":
             return await self._watch(call.key, **call.value)
@@ -112,12 +116,13 @@ class WatchClient(FacetClient):
         try:
             async with asyncio.timeout(seconds):
                 async for change in self._facet.watch(prefix, start):
-                    changes.append([change.revision, change.key, change.value])
+                    changes.append(_recorded(change))
                     if until is not None and change.revision >= until:
                         break
         except TimeoutError:
             pass
         except OpError as reason:
+            self._known.from_now |= reason.observed == FROM_NOW
             if type(reason.observed) is int:
                 self._known.compacted = max(self._known.compacted, reason.observed)
             if not changes:
@@ -128,12 +133,18 @@ class WatchClient(FacetClient):
                 async with asyncio.timeout(CANCEL_S):
                     late = await self._facet.cancel()
                     if late:
-                        found["late"] = [[change.revision, change.key, change.value] for change in late]
+                        found["late"] = [_recorded(change) for change in late]
         if changes:
             self._known.delivered(prefix, max(change[0] for change in changes))
         if until is not None and (not changes or changes[-1][0] < until):
             raise Definite(f"the changes up to revision {until} did not come within {seconds:g} s")
         return found
+
+
+def _recorded(change: Change) -> list[Any]:
+    """Return a change as the history has it: without a value where the service does not tell it."""
+    told = [] if change.value is UNSET else [change.value]
+    return [change.revision, change.key, *told]
 
 
 class WatchWorkload:
@@ -145,7 +156,7 @@ class WatchWorkload:
 
     name = "watch"
     summary = "watches by prefix beside writers: every change once, in order, without a gap, from its start on"
-    facet = "watch"
+    facets: Sequence[str] = ("watch",)
     options: Mapping[str, Sequence[str]] = MappingProxyType({})
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -187,15 +198,18 @@ class WatchWorkload:
             known.compacted,
             known.newest + random.randrange(1, AHEAD_MAX),
         )
-        return Call("watch", prefix, {"start": random.choice(starts), "seconds": seconds})
+        start = None if known.from_now else random.choice(starts)
+        return Call("watch", prefix, {"start": start, "seconds": seconds})
 
     def _look(self, random: Random) -> Call:
         revision = self._known.newest - KEPT
-        if revision > self._known.compacted and random.random() < 0.3:
+        if revision > self._known.compacted and not self._known.from_now and random.random() < 0.3:
             return Call("compact", None, revision)
         return Call("revision")
 
     def _last(self, prefix: str) -> Call:
+        if self._known.from_now:
+            return Call("watch", prefix, {"start": None, "seconds": WATCH_S_MAX})
         start, until = self._known.compacted, self._known.written.get(prefix, 0)
         asked: dict[str, Any] = {"start": start, "seconds": FINAL_WATCH_S}
         return Call("watch", prefix, asked | {"until": until} if until >= start else asked)

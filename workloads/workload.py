@@ -5,28 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from harness.errors import UsageError
 from harness.facets import Facet
 from harness.generator import Generator
 from harness.protocols import Checker, Client
 
 
 class Workload(Protocol):
-    """One workload on one facet; made anew for each run, for it may remember what it asked.
+    """One workload on one facet or a few; made anew for each run, for it may remember what it asked.
 
     Attributes:
         name: such as "register".
         summary: one line for people.
-        facet: the facet that a system must have.
+        facets: those that a system must have.
         options: what `--option` may set: name → the allowed values, or () for any.
     """
 
     name: str
     summary: str
-    facet: str
+    facets: Sequence[str]
     options: Mapping[str, Sequence[str]]
 
-    def client(self, facet: Any) -> Client:
-        """Return a client that does this workload's calls on an unopened facet."""
+    @property
+    def client(self) -> Callable[..., Client]:
+        """Return what makes a client that does this workload's calls, of one unopened facet each."""
 
     def generator(self) -> Generator:
         """Return what the clients do while faults come and go; without end."""
@@ -72,3 +74,21 @@ class FacetClient:
     async def close(self) -> None:
         """Close the facet."""
         await self._facet.close()
+
+
+def ttl_option(options: Mapping[str, Any], usual_s: float) -> float:
+    """Return the option ttl_s in seconds; `usual_s` where it is not given.
+
+    Raises:
+        UsageError: it is no number, or none that makes sense.
+    """
+    text = options.get("ttl_s", usual_s)
+    try:
+        ttl_s = float(text)
+    except ValueError:
+        ttl_s = 0.0
+    if not 0.01 <= ttl_s <= 60:
+        raise UsageError(
+            f"ttl_s={text} is no time to live", f"give seconds between 0.01 and 60, such as ttl_s={usual_s:g}"
+        )
+    return ttl_s

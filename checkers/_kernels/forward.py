@@ -79,6 +79,7 @@ class Forward(Moves):
         """Stand before the first operation of a key."""
         at: cython.int
         self.at, self.stop = lo, hi
+        self.left = hi - lo
         self.row = self.since = -1
         self.opened = 0
         self.version += 1
@@ -133,7 +134,7 @@ class Forward(Moves):
         """Note where the walk is."""
         size: cython.int = self.front.count * self.stride
         self.mark_at = self.at + self.mark_every
-        place = (self.at, self.row, self.opened, self.dropped, self.retire_at)
+        place = (self.at, self.left, self.row, self.opened, self.dropped, self.retire_at)
         slots = [bytes(self.order), bytes(self.slot_kind), bytes(self.slot_op), bytes(self.taken), bytes(self.pending)]
         self.marks.append((place, slots, bytes(self.front.words[:size])))
         return _VALID
@@ -176,7 +177,7 @@ class Forward(Moves):
     def stand(self, mark):
         """Open what was open where a walk noted a mark."""
         place, slots, _ = mark
-        self.at, self.row, self.opened, self.dropped, self.retire_at = place
+        self.at, self.left, self.row, self.opened, self.dropped, self.retire_at = place
         self.order, self.slot_kind, self.slot_op = (array("i", each) for each in slots[:3])
         self.taken, self.pending = array("Q", slots[3]), array("i", slots[4])
         self.version += 1
@@ -213,6 +214,7 @@ class Forward(Moves):
         """Open an operation in every configuration; it is no longer owed where it changes nothing."""
         kind: cython.int = self.kind[op]
         if self.ret[op] == self.never:
+            self.left -= 1
             if self.lane_of[kind] >= 0:
                 self.pending[self.lane_of[kind]] += 1
             return _VALID
@@ -294,6 +296,7 @@ class Forward(Moves):
         one: cython.ulonglong = 1
         self.taken[slot >> 6] &= ~(one << (slot & 63))
         self.opened -= 1
+        self.left -= 1
         place: cython.int
         for place in range(self.opened):
             self.order[place] = self.order[place + 1]

@@ -10,6 +10,7 @@ cdef class Frontier(Steps):
     cdef Configs out
     cdef unsigned long long[::1] scratch
     cdef int lanes
+    cdef int left
     cdef int[::1] pending
     cdef long long[::1] lane_end
     cdef int[::1] lane_kind

@@ -29,6 +29,7 @@ class Frontier(Steps):
         Steps.__init__(self, ops, tables, ask, clock, deadline)
         self.room = 64
         self.lanes = 0
+        self.left = 0  # operations that have not completed, or, of unknown outcome, have not been invoked
         self.score = array("i", bytes(4 * self.room))
         self.ranked = array("i", bytes(4 * self.room))
         self.heads = array("i", bytes(4 * (_SCORES + 1)))

@@ -20,4 +20,5 @@ cdef class Moves(Frontier):
     cdef int expand(self, int slot) except -1 nogil
     cdef int move(self, int which, Py_ssize_t base) except -1 nogil
     cdef int apply(self, int slot, bint blind, bint owed, int state, int after) except -1 nogil
+    cdef long long enough(self, int lane) except -1 nogil
     cdef int emit(self, int slot, int which, bint owed) except -1 nogil

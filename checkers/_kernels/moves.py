@@ -21,6 +21,8 @@ _CLOCK_EVERY = cython.declare(cython.int, 64)  # expansions and completions betw
 _JOIN_ABOVE = cython.declare(cython.int, 4)  # configurations of a cover at a completion, for each of its beam
 _CROWD = cython.declare(cython.int, 8)  # open operations above which a narrow beam saves sequences too
 _THRIFTY = cython.declare(cython.int, 16)  # the widest beam that saves unknown outcomes
+_SCARCE = cython.declare(cython.int, 32)  # the widest cover that counts only those of which there are a few
+_FEW = cython.declare(cython.int, 4)
 _WORK = cython.declare(cython.int, 32)  # expansions for each configuration of the beam
 
 
@@ -178,8 +180,10 @@ class Moves(Frontier):
             if used == _LANE_MAX:
                 self.dropped = True
                 return 0
+            if self.closed and self.pending[lane] - cython.cast(cython.longlong, used) >= self.enough(lane):
+                self.scratch[word] &= ~(_LANE_MAX << shift)  # they never run out
             # a narrow cover uses unknown outcomes again and again, where that cannot lead to ever new states
-            if not self.cover or self.beam > _THRIFTY or not self.closed:
+            elif not self.cover or not self.closed or self.beam > (_SCARCE if self.pending[lane] > _FEW else _THRIFTY):
                 self.scratch[word] += one << shift
         admits: cython.int = self.admit(after)
         seen: cython.bint = False
@@ -198,6 +202,10 @@ class Moves(Frontier):
             return 1
         self.scratch[0] |= 1
         return 2
+
+    def enough(self, lane):
+        """Return how many of unknown outcome suffice for all that is still to complete."""
+        return cython.cast(cython.longlong, self.left) * self.targets[self.lane_kind[lane]]
 
     def emit(self, slot, which, owed):
         """File what a move made: in `out` where the completing operation has happened, else in `work`."""

@@ -6,6 +6,7 @@ cdef class Steps:
     cdef int kinds
     cdef const signed char[::1] pure
     cdef const signed char[::1] blind
+    cdef const int[::1] targets
     cdef bint closed
     cdef const int[::1] table
     cdef long long[::1] pairs

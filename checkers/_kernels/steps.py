@@ -18,8 +18,8 @@ class Steps:
 
     def __init__(self, ops, tables, ask, clock, deadline):
         self.kind, self.invoke, self.ret, self.never = ops
-        self.kinds, self.pure, self.blind, self.table = tables
-        self.closed = len(tables[3]) > 0
+        self.kinds, self.pure, self.blind, self.targets, self.table = tables
+        self.closed = len(self.table) > 0
         self.pair_mask = 1023
         self.pair_count = 0
         self.pairs = array("q", bytes(8 * 1024))

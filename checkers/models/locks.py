@@ -31,6 +31,7 @@ REENTRANT_MUTEX: Final = Model(
     step=_step_reentrant,
     interpret=_interpret_reentrant,
     fs=("acquire", "release"),
+    by_columns=True,
 )
 """The process that holds it may acquire it again, and has to release it as often."""
 
@@ -70,4 +71,5 @@ def semaphore(permits: int) -> Model:
         held: int = state + (op.value if op.f == "acquire" else -op.value)
         return held if 0 <= held <= permits else None
 
-    return Model(f"semaphore:{permits}", 0, step, _interpret_semaphore, ("acquire", "release"))
+    name = f"semaphore:{permits}"
+    return Model(name, 0, step, _interpret_semaphore, ("acquire", "release"), by_columns=True)

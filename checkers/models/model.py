@@ -81,6 +81,8 @@ class Model:
         useful_until: for each of the operations on one object, the row after which it can be left out for good if it
             is of unknown outcome, because nothing that comes later could tell. It depends on nothing but which
             operations there are, certain and unknown ones, and when the last certain one of each kind completed.
+        by_columns: whether `interpret` depends on nothing but the process, f, the values and the outcome, so that it
+            need be asked only once for each of these.
     """
 
     name: str
@@ -91,3 +93,4 @@ class Model:
     pure: frozenset[str] = frozenset()
     blind: frozenset[str] = frozenset()
     useful_until: Callable[[Sequence[Interval]], list[int]] = _always
+    by_columns: bool = False

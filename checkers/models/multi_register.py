@@ -44,5 +44,6 @@ MULTI_REGISTER: Final = Model(
     interpret=_interpret,
     fs=("read", "write"),
     pure=frozenset({"read"}),
+    by_columns=True,
 )
 """A read or a write of several registers happens at one instant; one that was never written holds null."""

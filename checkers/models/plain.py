@@ -40,7 +40,7 @@ def model(name: str, initial: State, step: Step, *, unknown: Any = None, pure: f
         result = unknown if op.result is UNSET else thaw(op.result)
         return step(state, ModelOp(op.f, thaw(op.value), result))
 
-    return Model(name=name, initial=initial, step=thawed_step, interpret=interpret, fs=(), pure=pure)
+    return Model(name, initial, thawed_step, interpret, fs=(), pure=pure, by_columns=True)
 
 
 def thaw(frozen: Any) -> Any:

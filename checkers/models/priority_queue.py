@@ -59,5 +59,6 @@ PRIORITY_QUEUE: Final = Model(
     interpret=_interpret,
     fs=("enqueue", "dequeue"),
     pure=frozenset({_EMPTY}),
+    by_columns=True,
 )
 """A value is its own priority: a number, or a list of numbers that is compared one after the other."""

@@ -72,5 +72,6 @@ TASK: Final = Model(
     interpret=_interpret,
     fs=("submit", "claim", "complete", "fail", "status"),
     pure=frozenset({"status"}),
+    by_columns=True,
 )
 """Each key is a task. A claim at a greater epoch takes it from the worker before, whose lease has run out."""

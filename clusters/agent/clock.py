@@ -40,7 +40,7 @@ class Clock:
             raise Refused(f"a skew needs steps, and clocks out of {', '.join(FAMILIES)}")
         if any(seconds < STEP_S_MIN or not -0.99 <= rate <= 100 for seconds, _, rate in programme):
             raise Refused(f"a step of a skew lasts {STEP_S_MIN:g} s at least, with a rate of -0.99 to 100")
-        self.image = self.image or Image()
+        self.image = self.image or Image.own()
         self.programme = [(seconds, int(offset), rate) for seconds, offset, rate in programme]
         self.clocks, self.trouble = tuple(clocks), ""
         self._take(0, time.monotonic())
@@ -93,7 +93,7 @@ class Clock:
 
         A reading is [offset, half its uncertainty, the offset that it should have], in ns.
         """
-        image = self.image = self.image or Image()
+        image = self.image = self.image or Image.own()
         targets = self._targets(image)
 
         def look(target: Target) -> dict[str, Any]:
@@ -106,6 +106,12 @@ class Clock:
 
         looks: list[dict[str, Any]] = ptrace.apart(lambda: for_each(targets, look)) if targets else []
         return looks
+
+    def skewed(self) -> int:
+        """Return how many of the server's processes do not have the kernel's own clock functions."""
+        if self.image is None:
+            return 0
+        return len(those(self._targets(self.image), lambda target: not target.intact()))
 
     def _targets(self, image: Image) -> list[Target]:
         if not self.programme:

@@ -41,6 +41,10 @@ class Duty:
             self._send(signal.SIGCONT)
         self.period_s, self.stopped = 0.0, False
 
+    def cycle(self) -> list[str]:
+        """Return the cycle that is kept, in words; empty where there is none."""
+        return [f"stopped for {self.share:g} of each {self.period_s:g} s"] if self.period_s else []
+
     def tick(self) -> float | None:
         """Stop the server or let it go on, if it is time; return the seconds until the next time, None for never."""
         if not self.period_s:

@@ -3,8 +3,8 @@
 It travels over stdin (see carrier.py), so it imports nothing but the standard library and the files beside it, and runs
 under the node's own python3 >= 3.9 with `-ISu`. Requests are {"id", "cmd", "args"}, replies {"id", "ok"} or {"id",
 "error", "errno"}; its first line is a hello without an id. It owns one server process, the clocks that this sees, and
-one iptables chain. When its stdin closes, or it is told to end, it kills every process that it started, drops the rules
-and exits: a harness that dies by kill -9 leaves nothing behind.
+chains of iptables. When its stdin closes, or it is told to end, it kills every process that it started, drops the
+rules and exits: a harness that dies by kill -9 leaves nothing behind.
 
 One thread, one selector: a request that takes long (`run`) is a child of the loop, or stdin's end would wait for it.
 """
@@ -17,15 +17,22 @@ import json
 import os
 import selectors
 import signal
-import socket
 import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from clusters.agent import condition
+from clusters.agent.clients import Clients
+from clusters.agent.damage import Damage
+from clusters.agent.disk import TRIAL_LIMIT_S, Disk
 from clusters.agent.duty import Duty, pending
-from clusters.agent.firewall import CHAIN, Firewall, address, shape_rules
-from clusters.agent.packets import Packets, Trials
+from clusters.agent.firewall import CHAIN, Firewall, address, coming_from, shape_rules
+from clusters.agent.gate import Gate
+from clusters.agent.jobs import Jobs
+from clusters.agent.memory import Memory
+from clusters.agent.packets import Packets
+from clusters.agent.probes import Probes
 from clusters.agent.processes import (
     LIBC,
     PR_SET_CHILD_SUBREAPER,
@@ -39,24 +46,14 @@ from clusters.agent.processes import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from clusters.agent.clock import Clock
 
-PROBE_PORT = 47113
-PROBE_MESSAGE = b"kingslayer probe"
+QUEUE_FIRST = 4711
 READ_BYTES_MAX = 4 << 20  # one reply, before base64
-OUTPUT_BYTES_MAX = 1 << 20  # of `run`; the end is kept
 KILL_TIMEOUT_S = 2.0
 LATER = object()  # a command's result that says: the reply comes when the child has ended
-
-
-class Job:
-    """A child of `run`: the loop gathers its output and replies to the request when it has ended."""
-
-    def __init__(self, number: int, process: subprocess.Popen[bytes], deadline: float) -> None:
-        self.number, self.process, self.deadline = number, process, deadline
-        assert process.stdout is not None
-        self.pipe, self.output = process.stdout, b""
-        os.set_blocking(self.pipe.fileno(), False)
 
 
 class Agent:
@@ -65,17 +62,19 @@ class Agent:
     def __init__(self) -> None:
         self.selector = selectors.DefaultSelector()
         self.firewall = Firewall()
-        self.packets = Packets()
-        self.trials = Trials()
+        self.packets = Packets(QUEUE_FIRST)
+        self.clients = Clients(self.firewall, self.selector)
         self.clock: Clock | None = None  # made when it is wanted
         self.duty = Duty(self.family)
-        self.probes = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.probes.setblocking(False)
-        self.heard: set[str] = set()
+        self.memory = Memory(self.family)
+        self.probes = Probes()
         self.peers: list[str] = []
-        self.folder = "/"
+        self.inherited = condition.mounts()
+        self.gate = Gate(self.selector)
+        self.disk = Disk(self.gate, self.kill_all)
+        self.damage = Damage(self.disk, self.family)
         self.server: subprocess.Popen[bytes] | None = None
-        self.jobs: dict[int, Job] = {}  # by pid
+        self.jobs = Jobs(self.selector)
         self.number, self.half_line, self.ending = 0, b"", False  # the number is that of the request being answered
 
     def serve(self) -> None:
@@ -90,17 +89,16 @@ class Agent:
         self.selector.register(0, selectors.EVENT_READ, self.take_requests)
         self.selector.register(wake, selectors.EVENT_READ, lambda: os.read(wake, 4096))
         self.reply({"hello": {"pid": os.getpid(), "python": sys.version.split()[0]}})
-        try:
+        with contextlib.ExitStack() as at_the_end:  # each, whatever becomes of the others
+            at_the_end.callback(self.disk.close)
+            at_the_end.callback(self.clients.packets.close)
+            at_the_end.callback(self.packets.close)
+            at_the_end.callback(self.firewall.heal)
+            at_the_end.callback(self.kill_all)  # called first: nothing may speak once the rules are gone
             while not self.ending:
                 for key, _ in self.selector.select(self.expire()):
                     key.data()
                 self.reap()
-        finally:
-            try:
-                self.kill_all()  # first: nothing may speak once the rules are gone
-            finally:
-                self.firewall.heal()
-                self.packets.close()
 
     def end(self, *_: object) -> None:
         self.ending = True
@@ -118,16 +116,21 @@ class Agent:
         try:
             request = json.loads(line)
             self.number = request["id"]
-            command = getattr(self, f"do_{request['cmd']}", None)
-            if command is None:
-                raise Refused(f"unknown command {request['cmd']!r}")
-            result = command(**request.get("args", {}))
+            result = self.command(request["cmd"])(**request.get("args", {}))
         except Exception as error:  # whatever it is: the harness is told, and the node goes on
             text = str(error) if isinstance(error, (Refused, OSError)) else f"{type(error).__name__}: {error}"
             self.reply({"id": self.number, "error": text, "errno": getattr(error, "errno", None)})
         else:
             if result is not LATER:
                 self.reply({"id": self.number, "ok": result})
+
+    def command(self, name: str) -> Callable[..., object]:
+        """Return the method for a command: one of ours, or of a part that has commands of its own."""
+        for part in (self, self.disk, self.damage):
+            method: Callable[..., object] | None = getattr(part, f"do_{name}", None)
+            if method is not None:
+                return method
+        raise Refused(f"unknown command {name!r}")
 
     def reply(self, message: dict[str, Any]) -> None:
         data = json.dumps(message).encode() + b"\n"
@@ -147,8 +150,8 @@ class Agent:
                 if self.server is not None and pid == self.server.pid:
                     self.server.returncode = os.waitstatus_to_exitcode(status)
                     self.server = None
-                elif pid in self.jobs:
-                    self.finish(self.jobs.pop(pid), os.waitstatus_to_exitcode(status))
+                elif (message := self.jobs.finish(pid, os.waitstatus_to_exitcode(status))) is not None:
+                    self.reply(message)
 
     def kill_all(self) -> None:
         """Kill every process below us, stopped ones too, and wait until none is left."""
@@ -162,34 +165,32 @@ class Agent:
             time.sleep(0.001)
             self.reap()
 
-    def do_setup(self, ip: str, folder: str, peers: list[str]) -> None:
-        """Take the node's address, its folder and the other nodes' addresses; once."""
+    def do_setup(self, ip: str, folder: str, peers: list[str], rights: list[str]) -> None:
+        """Take the node's address, its folder, the other nodes' addresses, and what it may be asked for; once."""
         self.peers = [address(peer) for peer in peers]
-        os.makedirs(folder, exist_ok=True)
-        self.folder = folder
+        self.disk.open(folder, rights)
         os.environ["XTABLES_LOCKFILE"] = f"{folder}.xtables.lock"  # the usual place is root's
-        self.probes.bind((address(ip), PROBE_PORT))
-        self.selector.register(self.probes, selectors.EVENT_READ, self.take_probes)
-        self.firewall.clear_leftovers()
+        self.probes.bind(address(ip))
+        self.selector.register(self.probes.socket, selectors.EVENT_READ, self.probes.take)
+        if "filter" in rights:
+            self.firewall.clear_leftovers()
 
     def do_wipe(self) -> None:
         """Kill everything, heal everything, empty the folder."""
-        import shutil  # late: it loads every compression library
-
         self.kill_all()
         self.duty.end()
         if self.clock:
             self.clock.heal()
         self.firewall.heal()
         self.shape({})
-        for entry in list(os.scandir(self.folder)):
-            remove = shutil.rmtree if entry.is_dir(follow_symlinks=False) else os.unlink
-            remove(entry.path)
+        self.clients.shape("", {})
+        self.disk.wipe()
+        self.damage.forget()
 
     def do_read(self, path: str, offset: int, size: int) -> dict[str, Any]:
         """Return a piece of a file in base64, where it starts, the file's size; a negative offset is from the end."""
         try:
-            with open(os.path.join(self.folder, path), "rb") as file:
+            with open(self.disk.path(path), "rb") as file:
                 total = file.seek(0, os.SEEK_END)
                 start = file.seek(offset if offset >= 0 else max(0, total + offset))
                 data = file.read(min(size, READ_BYTES_MAX))
@@ -201,9 +202,9 @@ class Agent:
         self.reap()
         if self.server is not None:
             raise Refused(f"the server is running already, as process {self.server.pid}")
-        env = {"PATH": os.environ["PATH"], "HOME": self.folder, "LANG": "C.UTF-8", **env}
-        with open(os.path.join(self.folder, log), "ab") as output:
-            self.server = spawn(argv, self.folder, env=env, stdout=output, stderr=output)
+        env = {"PATH": os.environ["PATH"], "HOME": self.disk.folder, "LANG": "C.UTF-8", **env}
+        with open(os.path.join(self.disk.logs, log), "ab") as output:
+            self.server = self.gate.spawn(argv, self.disk.folder, env=env, stdout=output, stderr=output)
         if self.clock:
             self.clock.follow()
         return self.server.pid
@@ -228,6 +229,15 @@ class Agent:
         """Return how often the cycle has stopped every thread of the server."""
         return self.duty.stops
 
+    def do_limit_memory(self) -> None:
+        self.memory.limit()
+
+    def do_free_memory(self) -> None:
+        self.memory.free()
+
+    def do_memory(self) -> list[list[int]]:
+        return self.memory.report()
+
     def do_state(self) -> str:
         family = self.family()
         return judge([state for pid in family for state in thread_states(pid)]) if family else "dead"
@@ -250,29 +260,32 @@ class Agent:
     def shape(self, links: dict[str, dict[str, float]]) -> None:
         if self.packets.socket is not None:
             self.selector.unregister(self.packets.socket)
-        if self.firewall.shaped:
-            self.firewall.shape([])  # first: nothing new is held while the queues are changed
+        self.firewall.shape([])  # first: nothing new is held while the queues are changed
         self.packets.shape(links)
         if self.packets.socket is not None:
             self.selector.register(self.packets.socket, selectors.EVENT_READ, self.packets.take)
         if links:
-            self.firewall.shape(shape_rules(self.packets.links.items()))
+            self.firewall.shape(shape_rules((coming_from(source), link) for source, link in self.packets.links.items()))
 
     def do_shaped(self) -> dict[str, Any]:
         """Return how many rules shape packets, and by source what was done to them."""
         return {"rules": self.firewall.shaping(), "links": self.packets.report()}
 
+    def do_access(self, clients: str, links: dict[str, dict[str, float]]) -> None:
+        """Lose, hold, double or damage packets from and to clients, by direction: the full state, {} heals."""
+        self.clients.shape(address(clients), links)
+
+    def do_accessed(self) -> dict[str, Any]:
+        """Return how many rules there are on the clients' links, and by direction what was done to packets."""
+        return self.clients.report()
+
     def do_trial_send(self, targets: list[str], count: int, size: int) -> None:
         """Send numbered test packets to all targets."""
-        for target in map(address, targets):
-            for _ in range(count):
-                with contextlib.suppress(BlockingIOError):
-                    self.probes.sendto(self.trials.packet(size), (target, PROBE_PORT))
+        self.probes.send_trials([address(target) for target in targets], count, size)
 
     def do_trial(self) -> dict[str, Any]:
         """Return by source how test packets have fared since this was asked last."""
-        self.take_probes()
-        return self.trials.report()
+        return self.probes.trial()
 
     def do_skew(self, programme: list[list[float]], clocks: list[str]) -> None:
         self.servers_clock().skew(programme, clocks)
@@ -293,6 +306,21 @@ class Agent:
             self.clock = Clock(self.family)
         return self.clock
 
+    def do_condition(self) -> dict[str, list[str]]:
+        """Return what faults may change of this node, by part; without a server there are no limits."""
+        family = self.family()
+        ours = descendants(os.getpid(), parents())
+        skewed = self.clock.skewed() if self.clock else 0
+        parts = {
+            **condition.network(),
+            "mounts": condition.own_mounts(self.disk.folder, self.inherited),
+            "held": condition.held(family),
+            "clocks": [f"{skewed} processes that see a skewed time"] if skewed else [],
+            "duty": self.duty.cycle(),
+            "strays": condition.names(ours.difference(family, self.jobs.running)),
+        }
+        return parts | {"limits": condition.limits(family[0])} if family else parts
+
     def do_reset_connections(self) -> None:
         """Destroy the sockets to our peers; where kernel or node lack the means, TCP finds back by itself, later."""
         if self.peers:
@@ -300,69 +328,33 @@ class Agent:
                 tool(["ss", "-K", "-t", "-H", " or ".join(f"dst {peer}" for peer in self.peers)])
 
     def do_probe_reset(self) -> None:
-        self.take_probes()
-        self.heard.clear()
-        if self.firewall.hooked:
+        self.probes.reset()
+        if CHAIN in self.firewall.hooked:
             tool(["iptables", "-Z", CHAIN])
 
     def do_probe_send(self, targets: list[str]) -> None:
-        for target in targets:
-            self.probes.sendto(PROBE_MESSAGE, (address(target), PROBE_PORT))
+        self.probes.send([address(target) for target in targets])
 
     def do_probe(self) -> dict[str, list[str]]:
-        self.take_probes()
         dropped = [source for source, packets in self.firewall.counts().items() if packets]
-        return {"heard": sorted(self.heard), "dropped": sorted(dropped)}
-
-    def take_probes(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                message, (source, _) = self.probes.recvfrom(2048)
-                if message == PROBE_MESSAGE:
-                    self.heard.add(source)
-                elif message.startswith(Trials.MARK):
-                    self.trials.take(message, source)
+        return {"heard": sorted(self.probes.take()), "dropped": sorted(dropped)}
 
     def do_run(self, argv: list[str], limit_s: float) -> object:
-        process = spawn(argv, self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        job = Job(self.number, process, time.monotonic() + limit_s)
-        self.jobs[process.pid] = job
-        self.selector.register(job.pipe, selectors.EVENT_READ, lambda: self.gather(job))
+        job = spawn(argv, self.disk.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.jobs.start(self.number, job, limit_s)
         return LATER
 
-    def gather(self, job: Job) -> None:
-        """Take what a child has written; the end of its output is not yet its exit."""
-        with contextlib.suppress(
-            BlockingIOError, ValueError
-        ):  # nothing there; or closed, by finish, in this very round
-            chunk = os.read(job.pipe.fileno(), 65536)  # as much as a pipe holds
-            job.output = (job.output + chunk)[-OUTPUT_BYTES_MAX:]
-            if not chunk:
-                self.selector.unregister(job.pipe)
-
-    def finish(self, job: Job, code: int) -> None:
-        """Reply with the output that is there: a grandchild may hold the pipe open for ever."""
-        job.process.returncode = code
-        with contextlib.suppress(KeyError):  # its end was seen already
-            self.gather(job)
-            self.selector.unregister(job.pipe)
-        job.pipe.close()
-        output = job.output.decode(errors="replace")
-        late = code == -signal.SIGKILL and time.monotonic() >= job.deadline
-        message = f"not done in time, killed; its output ends with {output[-200:]!r}"
-        self.reply({"id": job.number, "error": message} if late else {"id": job.number, "ok": [code, output]})
+    def do_try_disk(self) -> object:
+        """Let a child write to the disk, held like the server; its output tells how that went."""
+        job = self.gate.spawn(self.disk.trial(), "/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.jobs.start(self.number, job, TRIAL_LIMIT_S)
+        return LATER
 
     def expire(self) -> float | None:
-        """Kill the children whose time is up, move the clock on; return the seconds until the next of it, or None."""
-        now = time.monotonic()
-        for job in self.jobs.values():
-            if now >= job.deadline:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(job.process.pid, signal.SIGKILL)
-        waits = [max(0.001, job.deadline - now) for job in self.jobs.values()]
-        ticks = (self.clock.tick() if self.clock else None, self.packets.tick(), self.duty.tick())
-        waits += [seconds for seconds in ticks if seconds is not None]
-        return min(waits, default=None)
+        """Let every part do what is due; return the seconds until the next of it, or None."""
+        parts = (self.jobs, self.clock, self.packets, self.clients.packets, self.duty, self.gate, self.disk)
+        ticks = (part.tick() for part in parts if part)
+        return min((seconds for seconds in ticks if seconds is not None), default=None)
 
 
 def main() -> None:

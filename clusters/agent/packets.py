@@ -16,7 +16,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from clusters.agent.processes import Refused
@@ -28,7 +28,8 @@ BIND, UNBIND, COPY_PACKET, FAIL_OPEN = 1, 2, 2, 1
 PACKET_HEADER, VERDICT_HEADER, PAYLOAD, WHOLE_LENGTH = 1, 2, 10, 13
 DROP, ACCEPT = 0, 1
 REQUEST, ACKNOWLEDGE, ERROR = 1, 4, 2
-QUEUE_FIRST = 4711
+SO_MARK = 36
+MARK = 0x4B4C  # of what we send again
 HELD_MAX = 65_536  # packets of one link
 BACKLOG_NS_MAX = 2_000_000_000  # of a rate: what would wait longer is dropped, as a router does
 BUFFER_BYTES = 8 << 20
@@ -38,20 +39,27 @@ ANSWER_TIMEOUT_S = 2.0
 
 
 class Link:
-    """What happens to the packets of one source, and what has happened."""
+    """What happens to the packets of one source, or to one target, and what has happened.
 
-    def __init__(self, queue: int, figures: Mapping[str, float]) -> None:
+    Attributes:
+        loses: whether it loses packets itself. On their way in a rule does; a rule that drops them on their way out
+            tells the sender's kernel, which no lost packet would.
+    """
+
+    def __init__(self, queue: int, figures: Mapping[str, float], *, loses: bool = False) -> None:
         if not set(figures) <= set(FIGURES):
             raise Refused(f"the figures of a link are {', '.join(FIGURES)}")
-        self.queue = queue
+        self.queue, self.loses = queue, loses
         self.figures = {name: float(figures.get(name, 0)) for name in FIGURES}
         self.delay_ns, self.jitter_ns = (int(self.figures[name] * 1e6) for name in ("delay_ms", "jitter_ms"))
         self.free_ns, self.last_ns = 0, 0  # when the line is free again, and when the last packet leaves
-        self.counts = dict.fromkeys(("seen", "held", "duplicated", "reordered", "corrupted", "overflowed"), 0)
+        self.counts = dict.fromkeys(("seen", "held", "duplicated", "reordered", "corrupted", "overflowed", "lost"), 0)
 
     def queued(self) -> bool:
-        """Say whether its packets have to pass through this process: those that are only lost need not."""
-        return any(value for name, value in self.figures.items() if name != "loss")
+        """Say whether its packets have to pass through this process."""
+        if self.figures["loss"] >= 1:  # cut by a rule
+            return False
+        return any(value for name, value in self.figures.items() if self.loses or name != "loss")
 
     def whole(self) -> bool:
         """Say whether the packets themselves are needed, and not only their sizes."""
@@ -80,19 +88,31 @@ class Link:
 
 
 class Packets:
-    """Holds the packets of links until their time; one at a time of everything, driven by the agent's loop."""
+    """Holds the packets of links until their time; one at a time of everything, driven by the agent's loop.
 
-    def __init__(self) -> None:
-        self.links: dict[str, Link] = {}  # by source
+    Args:
+        first: the number of its first queue; two of these must not meet.
+    """
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.links: dict[str, Link] = {}  # by source, or by whatever name whoever shapes them gives them
         self.socket: socket.socket | None = None
         self.sender: socket.socket | None = None
         self.by_queue: dict[int, Link] = {}
         self.heap: list[tuple[int, int, int, int, bytes, bool]] = []
         self.number = 0
 
-    def shape(self, links: Mapping[str, Mapping[str, float]]) -> None:
-        """Take the figures of every link, in place of any others; held packets go on at once."""
-        fresh = {source: Link(QUEUE_FIRST + at, links[source]) for at, source in enumerate(sorted(links))}
+    def shape(self, links: Mapping[str, Mapping[str, float]], *, outgoing: Collection[str] = ()) -> None:
+        """Take the figures of every link, in place of any others; held packets go on at once.
+
+        Args:
+            links: by name, or source.
+            outgoing: names of those that lead away from this node.
+        """
+        fresh = {
+            name: Link(self.first + at, links[name], loses=name in outgoing) for at, name in enumerate(sorted(links))
+        }
         self.close()
         self.links = fresh
         self.by_queue = {link.queue: link for link in fresh.values() if link.queued()}
@@ -118,7 +138,8 @@ class Packets:
 
     def take(self) -> None:
         """Take the packets that wait in the queues, and let those go on whose time has come."""
-        assert self.socket is not None
+        if self.socket is None:  # a heal came in the same round of the agent's loop
+            return
         with contextlib.suppress(BlockingIOError):
             while True:
                 try:
@@ -149,6 +170,7 @@ class Packets:
                     self.socket.setsockopt(socket.SOL_SOCKET, option, BUFFER_BYTES)
             if any(link.figures["duplicate"] for link in self.by_queue.values()):
                 self.sender = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+                self.sender.setsockopt(socket.SOL_SOCKET, SO_MARK, MARK)
             for queue, link in self.by_queue.items():
                 self._ask(queue, attribute(CFG_CMD, struct.pack(">BxH", BIND, socket.AF_INET)))
                 size = 0xFFFF if link.whole() else HEADER_BYTES
@@ -198,6 +220,10 @@ class Packets:
         payload = fields.get(PAYLOAD, b"")
         size = struct.unpack(">I", fields[WHOLE_LENGTH])[0] if WHOLE_LENGTH in fields else len(payload)
         link.counts["seen"] += 1
+        if link.loses and link.happens("loss"):
+            link.counts["lost"] += 1
+            self._verdict(queue, identity, DROP, b"")
+            return
         due = link.due(time.monotonic_ns(), size)
         if due is None:
             link.counts["overflowed"] += 1
@@ -217,7 +243,7 @@ class Packets:
         self._verdict(queue, identity, ACCEPT, payload)
         if twice and self.sender is not None:
             with contextlib.suppress(OSError):  # a full buffer: then it stays single
-                # It comes in by the loopback, which the rules leave alone.
+                # It comes in by the loopback or goes out with our mark: the rules leave both alone.
                 self.sender.sendto(payload, (socket.inet_ntoa(payload[16:20]), 0))
 
     def _verdict(self, queue: int, identity: int, verdict: int, payload: bytes) -> None:
@@ -283,10 +309,10 @@ class Trials:
         self.number += 1
         return (self.MARK + self.SHAPE.pack(self.number, time.monotonic_ns())).ljust(size, b".")
 
-    def take(self, packet: bytes, source: str) -> None:
-        """Note a packet that has arrived."""
+    def take(self, packet: bytes, source: str, arrived_ns: int) -> None:
+        """Note a packet that has arrived then."""
         number, sent_ns = self.SHAPE.unpack_from(packet, len(self.MARK))
-        self.seen.setdefault(source, []).append((number, (time.monotonic_ns() - sent_ns) / 1e6))
+        self.seen.setdefault(source, []).append((number, (arrived_ns - sent_ns) / 1e6))
 
     def report(self) -> dict[str, Any]:
         """Return by source: how many arrived, twice, after a later one; the delays and the burst's length, in ms."""

@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from typing import Any
 
 TOOL_TIMEOUT_S = 5.0
@@ -68,11 +69,19 @@ def die_with(agent_pid: int) -> None:
         os._exit(127)
 
 
-def spawn(argv: list[str], folder: str, **options: Any) -> subprocess.Popen[bytes]:
-    """Start a child in a session of its own that dies with this process."""
+def spawn(
+    argv: list[str], folder: str, last: Callable[[], None] | None = None, **options: Any
+) -> subprocess.Popen[bytes]:
+    """Start a child in a session of its own that dies with this process; `last` is called in it before its program."""
     agent_pid = os.getpid()
+
+    def prepare() -> None:
+        die_with(agent_pid)
+        if last is not None:
+            last()
+
     options.update(cwd=folder, stdin=subprocess.DEVNULL, start_new_session=True)
-    return subprocess.Popen(argv, preexec_fn=lambda: die_with(agent_pid), **options)  # noqa: S603
+    return subprocess.Popen(argv, preexec_fn=prepare, **options)  # noqa: S603
 
 
 def tool(argv: list[str], text: str = "") -> str:

@@ -2,6 +2,11 @@
 
 The threads are seized and interrupted, never sent SIGSTOP, and they go on when whoever stopped them ends, however it
 ends. So this is used in a short-lived child of the agent (`apart`), and all calls come from its one thread.
+
+Visits are written for x86_64 only. On aarch64 they are harder: no jump back to just any place leaves all registers as
+they were, but for rt_sigreturn's; a system call forgets a thread's SVE registers; and a stop shows a system call that
+was broken off as if it had not begun (do_signal in arch/arm64/kernel/signal.c), so that a sleep, which the kernel
+alone knows how to resume, would begin anew.
 """
 
 from __future__ import annotations
@@ -16,27 +21,27 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from clusters.agent.architectures import Architecture
 from clusters.agent.processes import LIBC, Refused, die_with
 
 TIMEOUT_S = 5.0
 """A thread that has not stopped by then hangs in the kernel: everything is left as it is."""
 
-CONT, SINGLESTEP, GETREGS, SETREGS, DETACH = 7, 9, 12, 13, 17
-SYSCALL, SEIZE, INTERRUPT, TRACESYSGOOD = 24, 0x4206, 0x4207, 1
+CONT, SINGLESTEP, DETACH, SYSCALL = 7, 9, 17, 24
+GETREGSET, SETREGSET, SEIZE, INTERRUPT = 0x4204, 0x4205, 0x4206, 0x4207
+NT_PRSTATUS, TRACESYSGOOD = 1, 1
 SYSCALL_STOP = signal.SIGTRAP | 0x80
 EVENT_STOP = 128
 WAIT_ALL = 0x40000000  # __WALL: threads too
-RAX, RDI, RSI, ORIG_RAX, RIP, RSP = 10, 14, 13, 15, 16, 19  # places in the kernel's user_regs_struct
+RAX, RDI, RSI, ORIG_RAX = 10, 14, 13, 15  # x86_64's other registers, for visits
 NO_SYSCALL = (1 << 64) - 1
 STEPS_MAX, STOPS_MAX = 20_000, 1000
-GETPID, RESTART_SYSCALL, TGKILL = 39, 219, 234
+GETPID, RESTART_SYSCALL = 39, 219
 RESTARTS = {NO_SYSCALL - 511: 0, NO_SYSCALL - 512: 0, NO_SYSCALL - 513: 0, NO_SYSCALL - 515: RESTART_SYSCALL}
 """What an interrupted system call returns, as only the kernel sees it, and the call to make then, 0 for the same."""
 SYSCALL_CODE = b"\x0f\x05"
 RED_ZONE_BYTES = 128
 FRAME_BYTES = 32 << 10  # of a stack, above its pointer: where the frame of a signal that is being handled lies
-
-Registers = ctypes.c_ulonglong * 27
 
 LIBC.ptrace.restype = ctypes.c_long
 LIBC.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
@@ -83,10 +88,11 @@ class Stopped:
 
     Args:
         pid: of the process.
+        architecture: this one.
     """
 
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
+    def __init__(self, pid: int, architecture: Architecture) -> None:
+        self.pid, self.architecture = pid, architecture
         self.tids: list[int] = []
         self.signals: set[tuple[int, int]] = set()  # that came to a thread while it ran for us, with its id
         self.memory = os.open(f"/proc/{pid}/mem", os.O_RDWR)
@@ -102,7 +108,7 @@ class Stopped:
     def __exit__(self, *_: object) -> None:
         os.close(self.memory)
         for tid, number in self.signals:
-            LIBC.syscall(TGKILL, self.pid, tid, number)
+            LIBC.syscall(self.architecture.tgkill, self.pid, tid, number)
         for tid in self.tids:
             with contextlib.suppress(OSError):
                 ptrace(DETACH, tid)
@@ -146,12 +152,16 @@ class Stopped:
 
     def registers(self, tid: int) -> Any:
         """Return a thread's registers."""
-        values = Registers()
-        ptrace(GETREGS, tid, 0, ctypes.addressof(values))
+        values = (ctypes.c_ulonglong * self.architecture.registers)()
+        self._exchange(GETREGSET, tid, values)
         return values
 
     def set_registers(self, tid: int, values: Any) -> None:
-        ptrace(SETREGS, tid, 0, ctypes.addressof(values))
+        self._exchange(SETREGSET, tid, values)
+
+    def _exchange(self, request: int, tid: int, values: Any) -> None:
+        vector = (ctypes.c_size_t * 2)(ctypes.addressof(values), ctypes.sizeof(values))
+        ptrace(request, tid, NT_PRSTATUS, ctypes.addressof(vector))
 
     def step(self, tid: int, done: Callable[[int], bool]) -> None:
         """Let one thread run, an instruction at a time, until it is `done`.
@@ -175,17 +185,17 @@ class Stopped:
             The first argument, and the 16 bytes that the second one points to.
         """
         tid = self.tids[0]
-        before = self.registers(tid)
-        work = Registers(*before)
+        before, pc, sp = self.registers(tid), self.architecture.pc, self.architecture.sp
+        work = type(before)(*before)
         if before[ORIG_RAX] != NO_SYSCALL and before[RAX] in RESTARTS:  # as the kernel would begin it anew
             work[RAX] = RESTARTS[before[RAX]] or before[ORIG_RAX]
-            work[RIP] -= len(SYSCALL_CODE)
+            work[pc] -= len(SYSCALL_CODE)
         work[ORIG_RAX] = NO_SYSCALL
-        work[RSP] -= RED_ZONE_BYTES + 8
-        back, work[RIP] = work[RIP], place
-        low = work[RSP] - 2048
-        stack, replaced = peek(self.memory, before[RSP] - low, low), peek(self.memory, len(code), place)
-        poke(self.memory, back.to_bytes(8, sys.byteorder), work[RSP])
+        work[sp] -= RED_ZONE_BYTES + 8
+        back, work[pc] = work[pc], place
+        low = work[sp] - 2048
+        stack, replaced = peek(self.memory, before[sp] - low, low), peek(self.memory, len(code), place)
+        poke(self.memory, back.to_bytes(8, sys.byteorder), work[sp])
         poke(self.memory, code, place)
         try:
             self.set_registers(tid, work)
@@ -222,8 +232,8 @@ class Stopped:
         A signal's frame keeps the interrupted place on the stack, among other words that only look like one.
         """
         registers = self.registers(tid)
-        stack = os.pread(self.memory, FRAME_BYTES, registers[RSP] & ~7)
-        found = [registers[RIP]]
+        stack = os.pread(self.memory, FRAME_BYTES, registers[self.architecture.sp] & ~7)
+        found = [registers[self.architecture.pc]]
         if any(each.to_bytes(8, sys.byteorder)[2:] in stack for each in (start, end)):  # all but the last 16 bits
             found += memoryview(stack[: len(stack) & ~7]).cast("Q")
         return [place for place in found if start <= place < end]

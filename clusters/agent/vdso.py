@@ -4,7 +4,7 @@ Every clock read of a server goes through these few functions, that of static Go
 is replaced and the host's clock stays as it is. The original bytes are those of our own vDSO, the same kernel's: a
 patch is recognised, renewed and undone by whoever comes later, also after the death of who made it.
 
-Our code (payload.s says what it does) lies in the zeros behind the vDSO's image. What it reads there are banks of
+Our code (see payload_*.s) lies in the zeros behind the vDSO's image. What it reads there are banks of
 figures, of which a count names the one that holds: changing the skew is two writes, without stopping anybody.
 """
 
@@ -17,35 +17,14 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from clusters.agent.architectures import X86_64, Architecture
 from clusters.agent.processes import Refused
 from clusters.agent.ptrace import GETPID, Stopped, peek, poke
 
 FAMILIES = {"realtime": time.CLOCK_REALTIME, "monotonic": time.CLOCK_MONOTONIC}
 """The clocks that are skewed together, by the name of the one that is read to tell their skew."""
 
-# payload.s, assembled: the code up to `count`.
-CODE = bytes.fromhex(
-    "b8e40000000f0585c00f858d00000083ff0b0f87840000004531c9b9210900000fa3f97210b9d20200000fa3f9736d41b920"
-    "00000048690600ca9a3b48034608448b1d790100004489da83e203c1e2064c8d05a90100004901d04d01c8498b084d8b5008"
-    "4d8b4010443b1d5101000075cf4989c14c29c049f7ea480facd0204c01c84801c8790231c031d2b900ca9a3b48f7f1488906"
-    "4889560831c0c30f1f00b8600000000f0585c00f85810000004885ff747c4531c948690700ca9a3b48695708e80300004801"
-    "d0448b1df00000004489da83e203c1e2064c8d05200100004901d04d01c8498b084d8b50084d8b4010443b1dc800000075cf"
-    "4989c14c29c049f7ea480facd0204c01c84801c8790231c031d2b900ca9a3b48f7f148890789d031d2b9e8030000f7f14889"
-    "470831c0c366662e0f1f8400000000000f1f40004989f931ff488d7424f0b8e40000000f054c89cf4531c948690600ca9a3b"
-    "48034608448b1d570000004489da83e203c1e2064c8d05870000004901d04d01c8498b084d8b50084d8b4010443b1d2f0000"
-    "0075cf4989c14c29c049f7ea480facd0204c01c84801c8790231c031d2b900ca9a3b48f7f14885ff7403488907c36690"
-)
-# The same, from `probe` on: written only while a thread reads a clock for us.
-PROBE = bytes.fromhex(
-    "9c50515256574150415141524153554889e54883e4f04883ec104889e68b3d2d000000ff152f00000089c74889e6b8270000"
-    "000f054889ec5d415b415a415941585f5e5a59589dc28000660f1f44000000000000000000000000000000000000"
-)
-STUBS = {"clock_gettime": 0x000, "gettimeofday": 0x0A0, "time": 0x140}
-COUNT, BANKS, BANK_BYTES, BANK_COUNT = 0x1C0, 0x200, 64, 4  # the count has 64 bytes, and uses 4
-PAYLOAD_BYTES = BANKS + BANK_COUNT * BANK_BYTES
-ROOM_BYTES = PAYLOAD_BYTES + len(PROBE)
-WHICH = 0x50  # in the probe: the clock, then the function's address
-JUMP_BYTES = 5
+COUNT_BYTES, BANK_BYTES, BANK_COUNT = 64, 64, 4  # what the code reads, behind it; the count uses 4 bytes
 LOAD, DYNAMIC, STRING_TABLE, SYMBOL_TABLE = 1, 2, 5, 6  # ELF's numbers
 TRIES, RETRY_S = 40, 0.0005
 LOOKS_MAX, SHARP_NS = 5, 400_000  # a reading that was held up is tried again
@@ -64,31 +43,60 @@ class Skew(NamedTuple):
 
 
 class Image:
-    """The vDSO as the kernel made it, and where our patch lies in it."""
+    """The vDSO as the kernel made it, and where our patch lies in it.
 
-    def __init__(self) -> None:
-        if platform.machine() != "x86_64" or struct.calcsize("P") != 8:
-            raise Refused(f"clocks are skewed on x86_64 only, and this node is {platform.machine()}")
-        with open("/proc/self/mem", "rb") as memory:
-            start, end = mapping("self")
-            memory.seek(start)
-            self.original = memory.read(end - start)
-        functions = symbols(self.original)
-        self.entries = {name: functions[f"__vdso_{name}"] for name in STUBS}
+    Args:
+        architecture: whose code it is.
+        original: its bytes, the whole mapping.
+
+    Raises:
+        Refused: it has no room for our code.
+    """
+
+    def __init__(self, architecture: Architecture, original: bytes) -> None:
+        self.architecture, self.original = architecture, original
+        functions = symbols(original)
+        self.entries = {name: functions[architecture.prefix + name] for name in architecture.stubs}
+        figures = COUNT_BYTES + BANK_COUNT * BANK_BYTES
+        room = len(architecture.code) + figures + len(architecture.probe)
         # In the zeros behind the image, or else in its section headers, which only debuggers read.
-        ends = len(self.original.rstrip(b"\0")), loaded_bytes(self.original)
-        places = [place for place in (end + 63 & ~63 for end in ends) if place + ROOM_BYTES <= len(self.original)]
+        ends = len(original.rstrip(b"\0")), loaded_bytes(original)
+        places = [place for place in (end + 63 & ~63 for end in ends) if place + room <= len(original)]
         if not places:
             raise Refused("this kernel's vDSO has no room for the code that skews clocks")
         self.payload = places[0]
+        self.count = self.payload + len(architecture.code)
+        self.banks = self.count + COUNT_BYTES
+        self.probe = self.count + figures
+
+    @classmethod
+    def own(cls) -> Image:
+        """Return that of this process: the kernel gives all the same.
+
+        Raises:
+            Refused: clocks are not skewed on this machine, or see Image.
+        """
+        if platform.machine() != "x86_64" or struct.calcsize("P") != 8:
+            raise Refused(
+                "clocks are skewed on x86_64 only (for aarch64 it is written, but has not been tested on such a "
+                f"machine), and this node is {platform.machine()}"
+            )
+        with open("/proc/self/mem", "rb") as memory:
+            start, end = mapping("self")
+            memory.seek(start)
+            return cls(X86_64, memory.read(end - start))
 
     def skewed(self) -> bytes:
         """Return the image with our patch, all clocks still right."""
         image = bytearray(self.original)
-        image[self.payload : self.payload + PAYLOAD_BYTES] = CODE.ljust(PAYLOAD_BYTES, b"\0")
-        for name, entry in self.entries.items():
-            image[entry : entry + JUMP_BYTES] = b"\xe9" + struct.pack("<i", self.payload + STUBS[name] - entry - 5)
+        image[self.payload : self.probe] = self.architecture.code.ljust(self.probe - self.payload, b"\0")
+        for name, (first, last) in zip(self.entries, self.jumps(), strict=True):
+            image[first:last] = self.architecture.jump(self.payload + self.architecture.stubs[name] - first)
         return bytes(image)
+
+    def jumps(self) -> list[tuple[int, int]]:
+        """Return where the jumps to our code are, as (start, end)."""
+        return [(entry, entry + self.architecture.jump_bytes) for entry in self.entries.values()]
 
     def holds_patch(self, image: bytes) -> bool:
         """Say whether our patch is in an image, whole and of this version, whatever the skew."""
@@ -96,14 +104,14 @@ class Image:
 
     def of_code(self, image: bytes) -> bytes:
         """Return an image without what changes in it: the count and the banks."""
-        return image[: self.payload + COUNT] + image[self.payload + PAYLOAD_BYTES :]
+        return image[: self.count] + image[self.probe :]
 
     def known(self, image: bytes) -> bool:
         """Say whether an image differs from the original only where our patch lies, by whatever version of us."""
         rest, ours = bytearray(image), bytearray(self.original)
         for each in (rest, ours):
-            for entry in self.entries.values():
-                each[entry : entry + JUMP_BYTES] = bytes(JUMP_BYTES)
+            for first, last in self.jumps():
+                each[first:last] = bytes(last - first)
             del each[self.payload :]
         return rest == ours
 
@@ -184,10 +192,10 @@ class Target:
         try:
             if not self.image.holds_patch(peek(memory, self.size, self.start)):
                 raise ProcessLookupError(3, "it runs another program by now")  # whose vDSO is elsewhere
-            count = self.start + self.image.payload + COUNT
+            count = self.start + self.image.count
             (number,) = struct.unpack("<I", peek(memory, 4, count))
             number = number + 1 & 0xFFFFFFFF
-            bank = self.start + self.image.payload + BANKS + number % BANK_COUNT * BANK_BYTES
+            bank = self.start + self.image.banks + number % BANK_COUNT * BANK_BYTES
             poke(memory, struct.pack("<3q8x3q8x", *realtime, *monotonic), bank)
             poke(memory, struct.pack("<I", number), count)
         finally:
@@ -202,8 +210,8 @@ class Target:
         if not self.intact():
             self.restore()
         image = self.image.skewed()
-        code = self.image.payload, self.image.payload + PAYLOAD_BYTES
-        self._replace(image, [code, *self._jumps()], self._jumps())
+        code, jumps = (self.image.payload, self.image.probe), self.image.jumps()
+        self._replace(image, [code, *jumps], jumps)
 
     def restore(self) -> None:
         """Put the kernel's bytes back, every one. To be called apart: it stops the process.
@@ -213,8 +221,8 @@ class Target:
         Raises:
             Refused: see patch.
         """
-        code = self.image.payload, self.size
-        self._replace(self.image.original, self._jumps(), self._jumps())
+        code, jumps = (self.image.payload, self.size), self.image.jumps()
+        self._replace(self.image.original, jumps, jumps)
         self._replace(self.image.original, [code], [code])
 
     def clocks(self) -> dict[str, tuple[int, int, int]]:
@@ -223,7 +231,7 @@ class Target:
         To be called apart: it stops the process.
         """
         read = {}
-        with Stopped(self.pid) as stopped:
+        with Stopped(self.pid, self.image.architecture) as stopped:
             for family, number in FAMILIES.items():
                 tries = [self._look(stopped, number)]
                 while tries[-1][2] - tries[-1][1] > SHARP_NS and len(tries) < LOOKS_MAX:
@@ -233,17 +241,14 @@ class Target:
 
     def _look(self, stopped: Stopped, number: int) -> tuple[int, int, int]:
         slots = struct.pack("<QQ", number, self.start + self.image.entries["clock_gettime"])
-        place = self.start + self.image.payload + PAYLOAD_BYTES
+        code = self.image.architecture.probe[: self.image.architecture.which] + slots
         before = time.clock_gettime_ns(number)
-        failed, timespec = stopped.visit(PROBE[:WHICH] + slots, place, GETPID)
+        failed, timespec = stopped.visit(code, self.start + self.image.probe, GETPID)
         after = time.clock_gettime_ns(number)
         if failed:
             raise Refused(f"clock_gettime failed in process {self.pid}")
         seconds, rest = struct.unpack("<qq", timespec)
         return seconds * 10**9 + rest, before, after
-
-    def _jumps(self) -> list[tuple[int, int]]:
-        return [(entry, entry + JUMP_BYTES) for entry in self.image.entries.values()]
 
     def _replace(self, image: bytes, pieces: Sequence[tuple[int, int]], busy: Sequence[tuple[int, int]]) -> None:
         """Copy pieces of an image in, in this order, at a moment when no thread is amid one of those that may be busy.
@@ -253,12 +258,14 @@ class Target:
         there, is stepped out in the end.
         """
 
+        jumps = self.image.jumps()
+
         def amid(place: int) -> bool:
             offset = place - self.start
-            return any(first + (last - first == JUMP_BYTES) <= offset < last for first, last in busy)
+            return any(first + ((first, last) in jumps) <= offset < last for first, last in busy)
 
         for left in reversed(range(TRIES)):
-            with Stopped(self.pid) as stopped:
+            with Stopped(self.pid, self.image.architecture) as stopped:
                 if not self.image.known(peek(stopped.memory, self.size, self.start)):
                     raise Refused(
                         f"process {self.pid} does not have this kernel's own 64-bit vDSO: it is a 32-bit program, "

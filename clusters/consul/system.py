@@ -9,13 +9,14 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from clusters.choices import chosen_reads, chosen_version
 from clusters.consul.elections import ConsulElection
 from clusters.consul.install import VERSIONS, install
 from clusters.consul.lock import ConsulLock
 from clusters.consul.register import ConsulRegister
 from clusters.http import get
-from clusters.waiting import until
-from harness.errors import InternalError, UsageError
+from clusters.waiting import until_all
+from harness.errors import InternalError
 from harness.facets import Facet
 from harness.protocols import FacetFactory, Node, NodeStatus
 
@@ -73,7 +74,7 @@ def register(node: Node, options: Mapping[str, Any]) -> Facet:
     Raises:
         UsageError: another value of "reads".
     """
-    return ConsulRegister(f"{node.ip}:{HTTP_PORT}", reads=_reads(options))
+    return ConsulRegister(f"{node.ip}:{HTTP_PORT}", reads=chosen_reads(options, READS, "Consul"))
 
 
 def lock(node: Node, options: Mapping[str, Any]) -> Facet:
@@ -84,13 +85,6 @@ def lock(node: Node, options: Mapping[str, Any]) -> Facet:
 def election(node: Node, options: Mapping[str, Any]) -> Facet:
     """Make the facet "election" on one node."""
     return ConsulElection(f"{node.ip}:{HTTP_PORT}")
-
-
-def _reads(options: Mapping[str, Any]) -> str:
-    reads = options.get("reads", READS[0])
-    if reads not in READS:
-        raise UsageError(f"reads={reads!r}: Consul has no such reads", f"choose one of {', '.join(READS)}")
-    return str(reads)
 
 
 class Consul:
@@ -113,10 +107,8 @@ class Consul:
     logs: ClassVar[Sequence[str]] = (LOG,)
 
     def __init__(self, version: str = "", options: Mapping[str, Any] = {}) -> None:
-        if version and version not in VERSIONS:
-            raise UsageError(f"Consul {version}: not a version that we know", f"choose one of {', '.join(VERSIONS)}")
-        _reads(options)
-        self.version = version or VERSIONS[-1]
+        self.version = chosen_version(version, VERSIONS, "Consul")
+        chosen_reads(options, READS, "Consul")
         self._argv: dict[str, list[str]] = {}
         self._names: dict[str, str] = {}
         self._terms: dict[str, int] = {}
@@ -133,12 +125,7 @@ class Consul:
         self._terms = {}
         await asyncio.gather(*(self.start(node) for node in nodes))
         server = f"Consul {self.version}"
-        await asyncio.gather(
-            *(
-                until(node, self.ready, server=server, what="get healthy", timeout_s=HEALTHY_TIMEOUT_S, log=LOG)
-                for node in nodes
-            )
-        )
+        await until_all(nodes, self.ready, server=server, what="get healthy", timeout_s=HEALTHY_TIMEOUT_S, log=LOG)
 
     async def start(self, node: Node) -> None:
         """See System."""

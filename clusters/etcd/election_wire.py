@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from clusters.etcd.wire import field, fields, message
+from clusters.etcd.wire import field, fields, last_integer, message
 
 
 class Leader(NamedTuple):
@@ -47,22 +47,18 @@ def campaign_reply(reply: bytes) -> LeaderKey:
     for number, value in fields(reply):
         if number == 2:
             key = message(value)
-            return LeaderKey(key, _integer(key, 3))
+            return LeaderKey(key, last_integer(key, 3))
     return LeaderKey(b"", 0)
 
 
 def leader_reply(reply: bytes) -> Leader:
-    """Return who leads by a LeaderResponse."""
+    """Return who leads by a LeaderResponse, or by the first key of a RangeResponse, which has the same field."""
     candidate, revision = b"", 0
     for number, value in fields(reply):
         if number == 2:
             pair = message(value)
-            revision = _integer(pair, 2)
+            revision = last_integer(pair, 2)
             for part, held in fields(pair):
                 if part == 5:
                     candidate = message(held)
     return Leader(candidate, revision)
-
-
-def _integer(data: bytes, wanted: int) -> int:
-    return next((value for number, value in fields(data) if number == wanted and isinstance(value, int)), 0)

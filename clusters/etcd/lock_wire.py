@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from clusters.etcd.wire import field, fields, message
+from clusters.etcd.wire import WireError, field, fields, last_bytes, last_integer, message
 
 _COMPARE_CREATE_REVISION = 1
 _ASCENDING = 1
@@ -62,9 +62,9 @@ def past_request(key: bytes, revision: int) -> bytes:
     return field(1, key) + field(4, revision)
 
 
-def take_request(key: bytes, lease: int) -> bytes:
+def take_request(key: bytes, lease: int, value: bytes = b"") -> bytes:
     """TxnRequest: if the key does not exist then create it with the lease, else get it."""
-    put = field(1, key) + field(3, lease)
+    put = field(1, key) + field(2, value) + field(3, lease)
     return field(1, _created(key, 0)) + field(2, field(2, put)) + field(3, field(1, field(1, key)))
 
 
@@ -82,13 +82,20 @@ def _created(key: bytes, revision: int) -> bytes:
 
 
 def lease_reply(reply: bytes) -> tuple[int, int]:
-    """Return id and TTL, in seconds, from a LeaseGrantResponse or a LeaseKeepAliveResponse; TTL 0: it has ended."""
-    return _integer(reply, 2), _integer(reply, 3)
+    """Return id and TTL, in seconds, from a LeaseGrantResponse or a LeaseKeepAliveResponse; TTL 0: it has ended.
+
+    Raises:
+        WireError: there is no id.
+    """
+    lease = last_integer(reply, 2)
+    if not lease:
+        raise WireError("a lease without an id")
+    return lease, last_integer(reply, 3)
 
 
 def lock_reply(reply: bytes) -> tuple[bytes, int]:
     """Return from a LockResponse the key that stands for the hold, and the revision at which it was granted."""
-    return _bytes(reply, 2), _integer(_bytes(reply, 1), 3)
+    return last_bytes(reply, 2), last_integer(last_bytes(reply, 1), 3)
 
 
 def first_pair(reply: bytes) -> Pair | None:
@@ -96,7 +103,7 @@ def first_pair(reply: bytes) -> Pair | None:
     for number, value in fields(reply):
         if number == 2:
             pair = message(value)
-            return Pair(_bytes(pair, 1), _integer(pair, 2))
+            return Pair(last_bytes(pair, 1), last_integer(pair, 2))
     return None
 
 
@@ -105,25 +112,9 @@ def txn_reply(reply: bytes) -> tuple[bool, int, Pair | None]:
     revision, got = 0, None
     for number, value in fields(reply):
         if number == 1:
-            revision = _integer(message(value), 3)
+            revision = last_integer(message(value), 3)
         elif number == 3:
             for kind, response in fields(message(value)):
                 if kind == 1:
                     got = first_pair(message(response))
-    return bool(_integer(reply, 2)), revision, got
-
-
-def _integer(data: bytes, wanted: int) -> int:
-    found = 0
-    for number, value in fields(data):
-        if number == wanted and isinstance(value, int):
-            found = value
-    return found
-
-
-def _bytes(data: bytes, wanted: int) -> bytes:
-    found = b""
-    for number, value in fields(data):
-        if number == wanted:
-            found = message(value)
-    return found
+    return bool(last_integer(reply, 2)), revision, got

@@ -75,6 +75,11 @@ DEFINITE: Final = (
         "the change is checked for it when it is applied, and then made void; each is applied once",
     ),
     Refusal(
+        "FAILED_PRECONDITION",
+        "etcdserver: too many learner members in cluster",
+        "likewise",
+    ),
+    Refusal(
         "NOT_FOUND",
         "etcdserver: member not found",
         "the change is checked for it when it is applied, and then made void; an id that was removed never comes back",

@@ -8,11 +8,13 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
+from clusters.choices import chosen_reads, chosen_version
 from clusters.etcd.changes import change, is_member
-from clusters.etcd.facets import CLIENT_PORT, FACETS, PEER_PORT, READS, reads
+from clusters.etcd.facets import CLIENT_PORT, FACETS, PEER_PORT, READS
 from clusters.etcd.install import VERSIONS, install
 from clusters.http import HttpConnection, get
 from clusters.waiting import until
@@ -28,12 +30,24 @@ DATA: Final = "data"
 MEMBER_UP_TIMEOUT_S: Final = 10.0
 HEALTHY_TIMEOUT_S: Final = 30.0
 END_TIMEOUT_S: Final = 3.0
+JOIN_TRIES: Final = 5
 ASK_TIMEOUT_S: Final = 0.5
 MEMBERS_TIMEOUT_S: Final = 2.0
 POLL_S: Final = 0.02
 
-_SURROUNDINGS: Final = "no space left|too many open files|cannot allocate memory|address already in use"
-"""What ends a server for a reason that is not its own."""
+FILES: Final[Mapping[str, Sequence[str]]] = {
+    "log": (f"{DATA}/member/wal/*.wal",),
+    "database": (f"{DATA}/member/snap/db",),
+}
+
+FSYNC: Final = ("on", "off")
+SINCE_NO_FSYNC: Final = (3, 5)
+
+_SURROUNDINGS: Final = (
+    "no space left|read-only file system|input/output error|too many open files|cannot allocate memory|"
+    "out of memory|newosproc|address already in use|error validating peerURLs"
+)
+"""What ends a server for a reason that is not its own; the last: it was told other members than there are by now."""
 
 LOG_PATTERNS: Final[Mapping[str, str]] = {
     "panic": rf'^(?!.*({_SURROUNDINGS}))(panic: |fatal error: |.*"level":"(panic|dpanic)")',
@@ -59,6 +73,10 @@ class _Vars(msgspec.Struct):
 class _Member(msgspec.Struct):
     id: int
     peer_urls: list[str] = msgspec.field(name="peerURLs")
+
+    @property
+    def ip(self) -> str:
+        return urlsplit(self.peer_urls[0]).hostname or ""
 
 
 class _Header(msgspec.Struct):
@@ -86,11 +104,12 @@ _ROLES: Final = {
 
 
 class Etcd:
-    """etcd, as its makers ship it: explicit time-outs, fsync on, one member a node.
+    """etcd, as its makers ship it: explicit time-outs, one member a node, and fsync on unless it is asked for without.
 
     Args:
         version: one of `versions`; "" is the newest.
-        options: of the run; the register's "reads" is checked here already, before anything is started.
+        options: of the run; the register's "reads" is checked here already, before anything is started. "fsync" is "on"
+            or "off": then members flush nothing (--unsafe-no-fsync), and lose what they acknowledged with their power.
 
     Raises:
         UsageError: an unknown version, or a wrong option.
@@ -100,16 +119,16 @@ class Etcd:
     backends: Sequence[str] = ("docker", "netns")
     summary: ClassVar[str] = "etcd: key-value store on Raft; linearizable reads, transactions, leases, locks, elections"
     versions: ClassVar[tuple[str, ...]] = VERSIONS
-    options: ClassVar[Mapping[str, Sequence[str]]] = {"reads": READS}
+    options: ClassVar[Mapping[str, Sequence[str]]] = {"reads": READS, "fsync": FSYNC}
     facets: ClassVar[Mapping[str, FacetFactory]] = FACETS
     logs: ClassVar[Sequence[str]] = (LOG,)
     log_patterns: ClassVar[Mapping[str, str]] = LOG_PATTERNS
+    files: Mapping[str, Sequence[str]] = FILES
 
     def __init__(self, version: str = "", options: Mapping[str, Any] = {}) -> None:
-        if version and version not in VERSIONS:
-            raise UsageError(f"etcd {version}: not a version that we know", f"choose one of {', '.join(VERSIONS)}")
-        reads(options)
-        self.version = version or VERSIONS[-1]
+        self.version = chosen_version(version, VERSIONS, "etcd")
+        chosen_reads(options, READS, "etcd")
+        self._flags = _flags(self.version, options)
         self._argv: dict[str, list[str]] = {}
         self._nodes: Sequence[Node] = ()
         self._names: dict[str, str] = {}
@@ -127,13 +146,14 @@ class Etcd:
         self._nodes = nodes
         # Members of another run that still sends to these addresses must not be taken for our own.
         token = secrets.token_hex(8)
-        self._argv = {node.name: _argv(binary, node, nodes, token) for node in nodes}
+        members = {node.name: node.ip for node in nodes}
+        self._argv = {node.name: [*_argv(binary, node, members, token), *self._flags] for node in nodes}
         for node in nodes:
             await self.start(node)
             # A member that starts while another does asks it for its peers, and blocks for four seconds.
             await self._wait(node, _answers_peers, "start", MEMBER_UP_TIMEOUT_S)
         await asyncio.gather(*(self._wait(node, self.ready, "get healthy", HEALTHY_TIMEOUT_S) for node in nodes))
-        self._names = await _member_names(nodes[0], nodes)
+        self._names = _names(await _members(nodes[0]), nodes)
 
     async def start(self, node: Node) -> None:
         """See System."""
@@ -206,12 +226,26 @@ class Etcd:
         if not await is_member(node, others):
             await self._end(node)
             await change(node, others, member=True)
-        if await node.state() == "dead":
-            names = await self._members_of_any(others) | {node.name}
-            members = [each for each in self._nodes if each.name in names]
-            self._argv[node.name] = _argv(str(install(self.version)), node, members)
-            await self.start(node)
-        await self._wait(node, self.ready, "serve as a new member", HEALTHY_TIMEOUT_S)
+        for left in reversed(range(JOIN_TRIES)):
+            if await node.state() == "dead":
+                await self._start_as_new(node, others)
+            try:
+                await self._wait(node, self.ready, "serve as a new member", HEALTHY_TIMEOUT_S)
+                return
+            except ClusterError:
+                # Its server ends where the members are others by now than it was told a moment ago.
+                if not left or await node.state() != "dead":
+                    raise
+
+    async def _start_as_new(self, node: Node, others: Sequence[Node]) -> None:
+        """Start a node that the others have as a member, with an empty disk."""
+        await self._end(node)
+        addresses = await self._members_of_any(others)
+        names = {each.ip: each.name for each in self._nodes}
+        # those that are no nodes were added by clients, and have to be told, too
+        members = {names.get(address, f"member-{address}"): address for address in (*addresses, node.ip)}
+        self._argv[node.name] = [*_argv(str(install(self.version)), node, members), *self._flags]
+        await self.start(node)
 
     async def members(self, node: Node) -> frozenset[str]:
         """Ask for the members that this node has applied; it asks nobody for them.
@@ -219,7 +253,7 @@ class Etcd:
         Raises:
             ClusterError: it does not answer.
         """
-        names = await _member_names(node, self._nodes)
+        names = _names(await _members(node), self._nodes)
         self._names |= names  # ids of members that were removed stay known: nodes that are behind may tell them
         return frozenset(names.values())
 
@@ -227,13 +261,13 @@ class Etcd:
         return [each for each in self._nodes if each.name != node.name]
 
     async def _members_of_any(self, nodes: Sequence[Node]) -> frozenset[str]:
-        """Return what the first of these nodes that answers says."""
+        """Return the members' addresses, as the first of these nodes that answers has them."""
         for node in nodes[:-1]:
             try:
-                return await self.members(node)
+                return frozenset(member.ip for member in await _members(node))
             except ClusterError:
                 continue
-        return await self.members(nodes[-1])
+        return frozenset(member.ip for member in await _members(nodes[-1]))
 
     async def _end(self, node: Node) -> None:
         """Give a server that was removed its time to end, kill it if need be, and delete its data."""
@@ -267,27 +301,47 @@ async def _answers_peers(node: Node) -> bool:
     return True
 
 
-async def _member_names(asked: Node, nodes: Sequence[Node]) -> dict[str, str]:
-    """Return the names of the members by their ids, written as raft writes them, as one node knows them."""
-    by_url = {f"http://{node.ip}:{PEER_PORT}": node.name for node in nodes}
+def _names(members: Sequence[_Member], nodes: Sequence[Node]) -> dict[str, str]:
+    """Return the names of the members that are nodes by their ids, written as raft writes them."""
+    names = {node.ip: node.name for node in nodes}
+    return {f"{member.id:x}": names[member.ip] for member in members if member.ip in names}
+
+
+async def _members(asked: Node) -> list[_Member]:
+    """Return the members, as one node knows them."""
     try:
         reply = await get(asked.ip, PEER_PORT, "/members", timeout_s=MEMBERS_TIMEOUT_S)
-        members = msgspec.json.decode(reply, type=list[_Member])
+        return msgspec.json.decode(reply, type=list[_Member])
     except (OSError, msgspec.DecodeError) as error:
         raise ClusterError(
             f"{asked.name}: etcd does not tell its members: {error}", "run again; see its log if it stays so"
         ) from error
-    return {f"{member.id:x}": by_url[member.peer_urls[0]] for member in members}
 
 
-def _argv(binary: str, node: Node, members: Sequence[Node], token: str = "") -> list[str]:
+def _flags(version: str, options: Mapping[str, Any]) -> list[str]:
+    """Return the flags that options ask for.
+
+    Raises:
+        UsageError: there is no such value, or this version does not have the flag.
+    """
+    fsync = options.get("fsync", FSYNC[0])
+    if fsync not in FSYNC:
+        raise UsageError(f"fsync={fsync!r}: not a choice of etcd", f"choose one of {', '.join(FSYNC)}")
+    if fsync == "on":
+        return []
+    if tuple(map(int, version.split(".")[:2])) < SINCE_NO_FSYNC:
+        raise UsageError(f"etcd {version} always flushes", "fsync=off is possible from 3.5 on")
+    return ["--unsafe-no-fsync"]
+
+
+def _argv(binary: str, node: Node, members: Mapping[str, str], token: str = "") -> list[str]:
     """Return the command line of a member; the initial-* flags are ignored once it has data.
 
     Args:
-        members: with which it begins.
+        members: with which it begins, addresses by name.
         token: of a cluster that begins; "" where it joins one that runs.
     """
-    cluster = ",".join(f"{each.name}=http://{each.ip}:{PEER_PORT}" for each in members)
+    cluster = ",".join(f"{name}=http://{ip}:{PEER_PORT}" for name, ip in members.items())
     peer, client = (f"http://{node.ip}:{port}" for port in (PEER_PORT, CLIENT_PORT))
     flags = {
         "name": node.name,

@@ -24,7 +24,7 @@ from typing import Any, Final, Literal
 import grpc.aio
 import msgspec
 
-from clusters.etcd import wire_txn
+from clusters.etcd import lock_wire, wire_txn
 from clusters.etcd.connection import Connection, Method, effect, look
 from clusters.etcd.wire_txn import KeyValue, absent, delete, equals, get, get_prefix, put, txn_request, unchanged
 from harness.errors import Definite
@@ -194,7 +194,7 @@ class EtcdTasks(Connection):
         """Give a task to a worker, unless anybody has changed it since it was read."""
         record, task = found.record, found.record.task
         ttl_s = max(1, math.ceil(task.timeout_s))
-        lease = wire_txn.lease_id(await look(self._lease_grant, wire_txn.lease_grant_request(ttl_s)))
+        lease = lock_wire.lease_reply(await look(self._lease_grant, lock_wire.grant_request(ttl_s)))[0]
         claim = Claim(task.id, worker, record.epoch + 1)
         name = task.id.encode()
         holder = absent(CLAIM + name) if found.holder is None else _stands(found.holder)

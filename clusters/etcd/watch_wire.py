@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from clusters.etcd.wire import WireError, field, fields
+from clusters.etcd.wire import field, fields, last_bytes, last_integer, message
 
 _DELETE = 1
 
@@ -64,12 +64,12 @@ def compact_request(revision: int) -> bytes:
 
 def revision_of(reply: bytes) -> int:
     """Return the revision in the header of any reply: that of the write, or the newest one that a read saw."""
-    return _integer(_bytes(reply, 1), 3)
+    return last_integer(last_bytes(reply, 1), 3)
 
 
 def deleted(reply: bytes) -> int:
     """Return from a DeleteRangeResponse how many keys were there."""
-    return _integer(reply, 2)
+    return last_integer(reply, 2)
 
 
 def watch_reply(reply: bytes) -> WatchReply:
@@ -79,9 +79,9 @@ def watch_reply(reply: bytes) -> WatchReply:
     reason, events = "", []
     for number, value in fields(reply):
         if number == 11:
-            events.append(_event(_message(value)))
+            events.append(_event(message(value)))
         elif number == 6:
-            reason = _message(value).decode(errors="replace")
+            reason = message(value).decode(errors="replace")
         elif isinstance(value, int):
             if number == 2:
                 watch = value
@@ -95,28 +95,6 @@ def watch_reply(reply: bytes) -> WatchReply:
 
 
 def _event(data: bytes) -> Event:
-    pair = _bytes(data, 2)
-    value = None if _integer(data, 1) == _DELETE else _bytes(pair, 5)
-    return Event(_bytes(pair, 1), _integer(pair, 3), value)
-
-
-def _message(value: int | bytes) -> bytes:
-    if isinstance(value, int):
-        raise WireError("an integer where a message should be")
-    return value
-
-
-def _integer(data: bytes, wanted: int) -> int:
-    found = 0
-    for number, value in fields(data):
-        if number == wanted and isinstance(value, int):
-            found = value
-    return found
-
-
-def _bytes(data: bytes, wanted: int) -> bytes:
-    found = b""
-    for number, value in fields(data):
-        if number == wanted:
-            found = _message(value)
-    return found
+    pair = last_bytes(data, 2)
+    value = None if last_integer(data, 1) == _DELETE else last_bytes(pair, 5)
+    return Event(last_bytes(pair, 1), last_integer(pair, 3), value)

@@ -125,7 +125,7 @@ def range_value(reply: bytes) -> bytes | None:
     """Return the first value in a RangeResponse, None where the key does not exist."""
     for number, pair in fields(reply):
         if number == 2:
-            return _last_bytes(message(pair), 5)
+            return last_bytes(message(pair), 5)
     return None
 
 
@@ -154,10 +154,19 @@ def message(value: int | bytes) -> bytes:
     return value
 
 
-def _last_bytes(data: bytes, wanted: int) -> bytes:
+def last_bytes(data: bytes, wanted: int) -> bytes:
     """Return the bytes of a field; empty where it is left out, as proto3 does with empty bytes."""
     found = b""
     for number, value in fields(data):
         if number == wanted:
             found = message(value)
+    return found
+
+
+def last_integer(data: bytes, wanted: int) -> int:
+    """Return the integer of a field; 0 where it is left out, as proto3 does with 0."""
+    found = 0
+    for number, value in fields(data):
+        if number == wanted and isinstance(value, int):
+            found = value
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from clusters.etcd.wire import WireError, delete_request, field, fields, message
+from clusters.etcd.wire import delete_request, field, fields, message
 
 _CREATE_REVISION: Final = 1
 _MOD_REVISION: Final = 2
@@ -80,19 +80,6 @@ def txn_result(reply: bytes) -> tuple[bool, list[list[KeyValue]]]:
         elif number == 3:
             seen += [_pairs(message(found)) for kind, found in fields(message(value)) if kind == 1]
     return succeeded, seen
-
-
-def lease_grant_request(ttl_s: int) -> bytes:
-    """LeaseGrantRequest: a new lease of so many seconds; etcd raises what is too short for its election timeout."""
-    return field(1, ttl_s)
-
-
-def lease_id(reply: bytes) -> int:
-    """Return the id from a LeaseGrantResponse."""
-    for number, value in fields(reply):
-        if number == 2 and isinstance(value, int):
-            return value
-    raise WireError("a lease was granted without an id")
 
 
 def _pairs(reply: bytes) -> list[KeyValue]:

@@ -12,6 +12,7 @@ from typing import Final
 from clusters.memory.election_bugs import ELECTION_BUGS
 from clusters.memory.lease_bugs import LEASE_BUGS
 from clusters.memory.lock_bugs import LOCK_BUGS
+from clusters.memory.member_bugs import MEMBER_BUGS
 from clusters.memory.node_bugs import NODE_BUGS
 from clusters.memory.register_bugs import REGISTER_BUGS
 from clusters.memory.task_bugs import TASK_BUGS
@@ -24,6 +25,7 @@ BUGS: Final[Mapping[str, type]] = {
     **TASK_BUGS,
     **WATCH_BUGS,
     **LEASE_BUGS,
+    **MEMBER_BUGS,
     **NODE_BUGS,
 }
 

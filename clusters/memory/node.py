@@ -7,18 +7,32 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import ClusterError, UsageError
-from harness.protocols import Clock, Node, Probe, Shaped, Trial, Unavailable
+from harness.protocols import (
+    Clock,
+    Damaged,
+    DiskTrial,
+    Memory,
+    Node,
+    PowerCut,
+    Probe,
+    Right,
+    Shaped,
+    Trial,
+    Unavailable,
+)
 
 NODES_MAX = 254
 """As many addresses as 192.0.2.0/24 has, the network that is set aside for examples."""
 
 NO_CLOCK = "nodes in memory have no clock of their own"
 NO_CLIENTS = "its nodes live in the harness's own process, where clients of another one do not reach them"
+NO_LINKS = "clients of nodes in memory call them and have no links to them"
 NO_PACKETS = "nodes in memory call each other and send no packets"
+NO_DISK = "nodes in memory have no disk"
 NO_PROCESS = "servers in memory have no processes of their own; use pause and kill"
 REAL = "use --backend docker or netns, or leave it out of --nemesis"
 
@@ -104,6 +118,16 @@ class MemoryNode:
         """Tell of no stop."""
         return 0
 
+    async def limit_memory(self) -> None:
+        raise UsageError(f"{self.name}: {NO_PROCESS}", REAL)
+
+    async def free_memory(self) -> None:
+        """Do nothing: there is no limit."""
+
+    async def memory(self) -> list[Memory]:
+        """Tell of no process: there is none."""
+        return []
+
     async def state(self) -> str:
         return self._state
 
@@ -126,6 +150,14 @@ class MemoryNode:
         """Tell of no rule."""
         return Shaped(0, {})
 
+    async def access(self, clients: str, links: Mapping[str, Mapping[str, float]]) -> None:
+        if links:
+            raise UsageError(f"{self.name}: {NO_LINKS}", REAL)
+
+    async def accessed(self) -> Shaped:
+        """Tell of no rule."""
+        return Shaped(0, {})
+
     async def trial_send(self, targets: Sequence[str], *, count: int, size: int) -> None:
         """Do nothing: there are no packets."""
 
@@ -142,6 +174,26 @@ class MemoryNode:
     async def clock(self) -> list[Clock]:
         """Tell of no process: there is none."""
         return []
+
+    async def condition(self) -> Mapping[str, Sequence[str]]:
+        """Tell of the rules, and of a server that is paused: there is nothing else to change."""
+        return {"rules": sorted(self.sources), "held": ["the server"] if self._state == "paused" else []}
+
+    async def cut_power(self) -> PowerCut:
+        raise UsageError(f"{self.name}: {NO_DISK}", REAL)
+
+    async def spoil(self, trouble: str, hold_ms: float = 0) -> None:
+        if trouble or hold_ms:
+            raise UsageError(f"{self.name}: {NO_DISK}", REAL)
+
+    async def try_disk(self) -> DiskTrial:
+        raise UsageError(f"{self.name}: {NO_DISK}", REAL)
+
+    async def keep(self, patterns: Sequence[str]) -> None:
+        raise UsageError(f"{self.name}: {NO_DISK}", REAL)
+
+    async def damage(self, how: str, patterns: Sequence[str], share: float) -> Damaged:
+        raise UsageError(f"{self.name}: {NO_DISK}", REAL)
 
     async def reset_connections(self) -> None:
         """Do nothing: this network has no connections that could linger."""
@@ -166,9 +218,12 @@ class MemoryNode:
         """Answer like a shell that does not know the command: there is none here."""
         return 127, f"{argv[0]}: command not found (a node in memory has no commands)\n"
 
-    async def read(self, path: str, *, tail_bytes: int | None = None) -> bytes:
+    async def read(self, path: str, *, offset: int = 0, tail_bytes: int | None = None) -> bytes:
         data = self._files.get(path, b"")
-        return data if tail_bytes is None else data[max(0, len(data) - tail_bytes) :]
+        return data[offset:] if tail_bytes is None else data[max(0, len(data) - tail_bytes) :]
+
+    async def size(self, path: str) -> int:
+        return len(self._files.get(path, b""))
 
     def log(self, line: str) -> None:
         """Append a line to the server's log."""
@@ -192,10 +247,15 @@ class MemoryBackend:
     """
 
     name = "memory"
+    harness = None
     lacks: Mapping[str, str] = {
+        "access": NO_LINKS,
         "clock": NO_CLOCK,
+        "damage": NO_DISK,
+        "disk": NO_DISK,
         "freeze": NO_CLIENTS,
         "packets": NO_PACKETS,
+        "power": NO_DISK,
         "process": NO_PROCESS,
     }
 
@@ -211,7 +271,7 @@ class MemoryBackend:
     def describe(self) -> str:
         return "in memory, one process"
 
-    async def up(self, names: Sequence[str], paths: Sequence[Path]) -> list[Node]:
+    async def up(self, names: Sequence[str], paths: Sequence[Path], rights: Collection[Right] = ()) -> list[Node]:
         if len(names) > NODES_MAX:
             raise UsageError(f"{len(names)} nodes in memory: at most {NODES_MAX} have an address", "use fewer nodes")
         nodes = [MemoryNode(self._network, name, f"192.0.2.{number}") for number, name in enumerate(names, 1)]

@@ -14,6 +14,7 @@ from clusters.memory.bugs import BUGS, summary
 from clusters.memory.elections import Elections, MemoryElection
 from clusters.memory.leases import Leases, MemoryLeases
 from clusters.memory.locks import Locks, MemoryLock
+from clusters.memory.memberships import Memberships, MemoryMembership
 from clusters.memory.node import MemoryNode
 from clusters.memory.register import MemoryRegister
 from clusters.memory.replicas import Replica, Replicas
@@ -33,6 +34,7 @@ PARTS: Final[Mapping[str, tuple[Any, Any]]] = {
     "tasks": (TaskService, MemoryTasks),
     "watch": (Watches, MemoryWatch),
     "leases": (Leases, MemoryLeases),
+    "membership": (Memberships, MemoryMembership),
 }
 """Of each facet what keeps its state, made as state(replicas), and its client, made as client(state, replica).
 

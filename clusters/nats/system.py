@@ -10,12 +10,13 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from clusters.choices import chosen_reads, chosen_version
+from clusters.clients import Clients
 from clusters.http import get
 from clusters.nats.bucket import STREAM, SUBJECTS
 from clusters.nats.install import VERSIONS, install
-from clusters.waiting import until
-from harness.errors import ClusterError, InternalError, OpError, UsageError
-from harness.facets import Facet
+from clusters.waiting import until_all
+from harness.errors import ClusterError, InternalError, OpError
 from harness.protocols import FacetFactory, Node, NodeStatus
 
 CLIENT_PORT: Final = 4222
@@ -30,7 +31,7 @@ POLL_S: Final = 0.05
 REPLICAS_MAX: Final = 5
 
 READS: Final = ("leader", "direct")
-
+CLIENTS: Final = Clients("NATS", "clusters.nats", "nats", CLIENT_PORT)
 
 _ROLES: Final = {"LEADER": "leader", "FOLLOWER": "follower", "CANDIDATE": "candidate"}
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -62,47 +63,6 @@ class _JetStream(msgspec.Struct):
     accounts: list[_Account] = msgspec.field(name="account_details", default_factory=list)
 
 
-def register(node: Node, options: Mapping[str, Any]) -> Facet:
-    """Make the facet "register" on one node.
-
-    Args:
-        options: "reads" is "leader" (the default) or "direct".
-
-    Raises:
-        UsageError: another value of "reads", or nats-py is not installed.
-    """
-    reads = _reads(options)
-    try:
-        from clusters.nats.register import NatsRegister
-    except ImportError as error:
-        raise _missing(error) from error
-    return NatsRegister(f"{node.ip}:{CLIENT_PORT}", reads=reads)
-
-
-def lock(node: Node, options: Mapping[str, Any]) -> Facet:
-    """Make the facet "lock" on one node.
-
-    Raises:
-        UsageError: nats-py is not installed.
-    """
-    try:
-        from clusters.nats.lock import NatsLock
-    except ImportError as error:
-        raise _missing(error) from error
-    return NatsLock(f"{node.ip}:{CLIENT_PORT}")
-
-
-def _missing(error: ImportError) -> UsageError:
-    return UsageError(f"the client of NATS cannot be loaded: {error}", "pip install 'kingslayer[nats]'")
-
-
-def _reads(options: Mapping[str, Any]) -> str:
-    reads = options.get("reads", READS[0])
-    if reads not in READS:
-        raise UsageError(f"reads={reads!r}: NATS has no such reads", f"choose one of {', '.join(READS)}")
-    return str(reads)
-
-
 class Nats:
     """NATS JetStream with one bucket, replicated on every node; every write is synced to disk from 2.10 on.
 
@@ -122,12 +82,12 @@ class Nats:
     logs: ClassVar[Sequence[str]] = (LOG,)
 
     def __init__(self, version: str = "", options: Mapping[str, Any] = {}) -> None:
-        if version and version not in VERSIONS:
-            raise UsageError(f"NATS {version}: not a version that we know", f"choose one of {', '.join(VERSIONS)}")
-        self.version = version or VERSIONS[-1]
+        self.version = chosen_version(version, VERSIONS, "NATS")
         self._locks = self._is_at_least(2, 11)
-        self.facets: Mapping[str, FacetFactory] = {"register": register} | ({"lock": lock} if self._locks else {})
-        self._direct = _reads(options) == "direct"
+        self.facets: Mapping[str, FacetFactory] = {"register": CLIENTS.facet("register", "NatsRegister", READS)}
+        if self._locks:
+            self.facets |= {"lock": CLIENTS.facet("lock", "NatsLock")}
+        self._direct = chosen_reads(options, READS, "NATS") == "direct"
         self._argv: dict[str, list[str]] = {}
         self._names: dict[str, str] = {}
 
@@ -214,16 +174,10 @@ class Nats:
 
     async def _wait(self, nodes: Sequence[Node], what: str) -> None:
         server = f"NATS {self.version}"
-        await asyncio.gather(
-            *(until(node, self.ready, server=server, what=what, timeout_s=HEALTHY_TIMEOUT_S, log=LOG) for node in nodes)
-        )
+        await until_all(nodes, self.ready, server=server, what=what, timeout_s=HEALTHY_TIMEOUT_S, log=LOG)
 
     async def _make_bucket(self, nodes: Sequence[Node]) -> None:
         """Make the bucket, and wait until it takes a message: there is a leader then."""
-        try:
-            from clusters.nats.connection import Connection
-        except ImportError as error:
-            raise _missing(error) from error
         stream: dict[str, Any] = {
             "name": STREAM, "subjects": [SUBJECTS], "max_msgs_per_subject": 1, "discard": "new",
             "storage": "file", "num_replicas": min(len(nodes), REPLICAS_MAX), "retention": "limits",
@@ -232,7 +186,7 @@ class Nats:
         }  # fmt: skip
         if self._locks:
             stream["allow_msg_ttl"] = True
-        connection = Connection(f"{nodes[0].ip}:{CLIENT_PORT}")
+        connection = CLIENTS.load("connection", "Connection")(CLIENTS.address(nodes[0]))
         last = "it does not answer"
         try:
             async with asyncio.timeout(HEALTHY_TIMEOUT_S):

@@ -31,12 +31,12 @@ class _OnMaster:
     """A connection to the master that a node's Sentinel names; asked anew whenever there is none.
 
     Args:
-        ip: of the node.
-        port: of its Sentinel.
+        address: "ip:port" of the node's Sentinel.
     """
 
-    def __init__(self, ip: str, port: int) -> None:
-        self._sentinel = Connection(ip, port)
+    def __init__(self, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        self._sentinel = Connection(host, int(port))
         self._master: Connection | None = None
 
     async def open(self) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from clusters.choices import chosen_version
+from clusters.clients import Clients
 from clusters.redis.ask import ask
 from clusters.redis.install import VERSIONS, install
-from clusters.waiting import until
-from harness.errors import InternalError, UsageError
-from harness.facets import Facet
+from clusters.waiting import until_all
+from harness.errors import InternalError
 from harness.protocols import FacetFactory, Node, NodeStatus
 
 PORT: Final = 6379
@@ -25,35 +26,7 @@ LOG: Final = "server.log"
 SERVING_TIMEOUT_S: Final = 30.0
 
 
-def register(node: Node, options: Mapping[str, Any]) -> Facet:
-    """Make the facet "register" on one node.
-
-    Raises:
-        UsageError: redis-py is not installed.
-    """
-    try:
-        from clusters.redis.facets import RedisRegister
-    except ImportError as error:
-        raise missing(error) from error
-    return RedisRegister(node.ip, SENTINEL_PORT)
-
-
-def lock(node: Node, options: Mapping[str, Any]) -> Facet:
-    """Make the facet "lock" on one node.
-
-    Raises:
-        UsageError: redis-py is not installed.
-    """
-    try:
-        from clusters.redis.facets import RedisLock
-    except ImportError as error:
-        raise missing(error) from error
-    return RedisLock(node.ip, SENTINEL_PORT)
-
-
-def missing(error: ImportError) -> UsageError:
-    """Return what to say where redis-py is not installed."""
-    return UsageError(f"the client of Redis cannot be loaded: {error}", "pip install 'kingslayer[redis]'")
+CLIENTS: Final = Clients("Redis", "clusters.redis", "redis", SENTINEL_PORT)
 
 
 class Redis:
@@ -71,13 +44,14 @@ class Redis:
     backends: Sequence[str] = ("docker", "netns")
     summary: ClassVar[str] = "Redis with Sentinel: asynchronous replication, so acknowledged writes may be lost"
     versions: ClassVar[tuple[str, ...]] = VERSIONS
-    facets: ClassVar[Mapping[str, FacetFactory]] = {"register": register, "lock": lock}
+    facets: ClassVar[Mapping[str, FacetFactory]] = {
+        "register": CLIENTS.facet("facets", "RedisRegister"),
+        "lock": CLIENTS.facet("facets", "RedisLock"),
+    }
     logs: ClassVar[Sequence[str]] = (LOG,)
 
     def __init__(self, version: str = "", options: Mapping[str, Any] = {}) -> None:
-        if version and version not in VERSIONS:
-            raise UsageError(f"Redis {version}: not a version that we know", f"choose one of {', '.join(VERSIONS)}")
-        self.version = version or VERSIONS[-1]
+        self.version = chosen_version(version, VERSIONS, "Redis")
         self._names: dict[str, str] = {}
 
     async def install(self) -> Sequence[Path]:
@@ -94,12 +68,7 @@ class Redis:
         async def whole(node: Node) -> bool:
             return await self.ready(node) and await _knows(node, len(nodes) - 1)
 
-        await asyncio.gather(
-            *(
-                until(node, whole, server=server, what="find the others", timeout_s=SERVING_TIMEOUT_S, log=LOG)
-                for node in nodes
-            )
-        )
+        await until_all(nodes, whole, server=server, what="find the others", timeout_s=SERVING_TIMEOUT_S, log=LOG)
 
     async def start(self, node: Node) -> None:
         """See System. The Sentinel is a child of the server, so that they live and die together."""

@@ -7,15 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from clusters.choices import chosen_version
+from clusters.clients import Clients
 from clusters.redis.ask import ask
 from clusters.redis.install import VERSIONS, install
-from clusters.redis.system import LOG, PORT, missing
-from clusters.waiting import until
-from harness.errors import InternalError, UsageError
+from clusters.redis.system import LOG, PORT
+from clusters.waiting import until_all
+from harness.errors import InternalError
 from harness.facets import Facet
 from harness.protocols import FacetFactory, Node
 
 SERVING_TIMEOUT_S: Final = 20.0
+CLIENTS: Final = Clients("Redlock", "clusters.redlock", "redis", PORT)
 
 
 class Redlock:
@@ -36,9 +39,7 @@ class Redlock:
     logs: ClassVar[Sequence[str]] = (LOG,)
 
     def __init__(self, version: str = "", options: Mapping[str, Any] = {}) -> None:
-        if version and version not in VERSIONS:
-            raise UsageError(f"Redis {version}: not a version that we know", f"choose one of {', '.join(VERSIONS)}")
-        self.version = version or VERSIONS[-1]
+        self.version = chosen_version(version, VERSIONS, "Redis")
         self.facets: Mapping[str, FacetFactory] = {"lock": self._lock}
         self._servers: list[tuple[str, int]] = []
 
@@ -51,12 +52,7 @@ class Redlock:
         self._servers = [(node.ip, PORT) for node in nodes]
         await asyncio.gather(*(self.start(node) for node in nodes))
         server = f"Redis {self.version}"
-        await asyncio.gather(
-            *(
-                until(node, self.ready, server=server, what="serve", timeout_s=SERVING_TIMEOUT_S, log=LOG)
-                for node in nodes
-            )
-        )
+        await until_all(nodes, self.ready, server=server, what="serve", timeout_s=SERVING_TIMEOUT_S, log=LOG)
 
     async def start(self, node: Node) -> None:
         """See System."""
@@ -77,8 +73,5 @@ class Redlock:
         """Make the facet "lock", on all servers; raise UsageError where redis-py is not installed."""
         if not self._servers:
             raise InternalError("Redlock: its servers are not known before the cluster was booted")
-        try:
-            from clusters.redlock.lock import RedlockLock
-        except ImportError as error:
-            raise missing(error) from error
-        return RedlockLock(self._servers)
+        lock: Facet = CLIENTS.load("lock", "RedlockLock")(self._servers)
+        return lock

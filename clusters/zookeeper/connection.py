@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from kazoo.exceptions import EXCEPTIONS
 from kazoo.protocol.serialization import Close, Connect, Ping, ReplyHeader, Watch
-from kazoo.protocol.states import WatchedEvent
 
 from clusters.zookeeper.outcomes import DEFINITE, is_definite
+from clusters.zookeeper.watch_wire import Event
 from harness.errors import Definite, Indefinite, OpError
 
 OPEN_TIMEOUT_S: Final = 0.8
@@ -57,11 +57,11 @@ class Connection(asyncio.Protocol):
         self.session: tuple[int, bytes] = (0, bytes(16))
         self.timeout_s = 0.0
         self.lost = "not connected yet"
-        self.events: asyncio.Queue[WatchedEvent | None] = asyncio.Queue()
+        self.events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._greeting: asyncio.Future[bytes] | None = None
-        self._pending: dict[int, tuple[Any, asyncio.Future[Any]]] = {}
+        self._pending: dict[int, tuple[Any, asyncio.Future[Any], bool]] = {}
         self._pings: list[asyncio.Future[Any]] = []
         self._xid = 0
 
@@ -105,14 +105,24 @@ class Connection(asyncio.Protocol):
         """
         return await self.send(request)
 
-    def send(self, request: Any) -> asyncio.Future[Any]:
-        """Send one request at once, and return the future reply; requests of one session are served in order."""
+    async def stamped(self, request: Any) -> tuple[Any, int]:
+        """Do as `call`; return also the last transaction that the server knew of: its own, of what changes anything."""
+        reply: tuple[Any, int] = await self.send(request, stamped=True)
+        return reply
+
+    def send(self, request: Any, *, stamped: bool = False) -> asyncio.Future[Any]:
+        """Send one request at once, and return the future reply; requests of one session are served in order.
+
+        Args:
+            request: of kazoo's kind.
+            stamped: the reply comes with the transaction that its header names.
+        """
         if self.lost:
             raise Definite(f"nothing was sent: {self.lost}")
         self._xid += 1
         body = bytes(request.serialize())
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._pending[self._xid] = (request, future)
+        self._pending[self._xid] = (request, future, stamped)
         self._write(_REQUEST.pack(len(body) + 8, self._xid, request.type) + body)
         return future
 
@@ -171,18 +181,19 @@ class Connection(asyncio.Protocol):
         header, offset = ReplyHeader.deserialize(frame, 0)
         if header.xid == _EVENT_XID:
             watch, _ = Watch.deserialize(frame, offset)
-            self.events.put_nowait(WatchedEvent(watch.type, watch.state, watch.path))
+            self.events.put_nowait(Event(watch.type, watch.path, header.zxid))
             return
         if header.xid == _PING_XID:
             if self._pings:
                 _settle(self._pings.pop(0), None)
             return
-        request, future = self._pending.pop(header.xid)
+        request, future, stamped = self._pending.pop(header.xid)
         if header.err:
             _settle(future, _error(header.err))
         else:
             decode = getattr(request, "deserialize", None)
-            _settle(future, decode(frame, offset) if decode else None)
+            value = decode(frame, offset) if decode else None
+            _settle(future, (value, header.zxid) if stamped else value)
 
     def _send(self, body: bytes) -> None:
         self._write(_LENGTH.pack(len(body)) + body)
@@ -199,7 +210,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         if self._greeting is not None and not self._greeting.done():
             self._greeting.set_exception(ConnectionError(why))
-        waiting = [future for _, future in self._pending.values()] + self._pings
+        waiting = [future for _, future, _ in self._pending.values()] + self._pings
         self._pending.clear()
         self._pings.clear()
         for future in waiting:

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from clusters.waiting import until
+from clusters.choices import chosen_reads, chosen_version
+from clusters.clients import Clients
+from clusters.waiting import until_all
 from clusters.zookeeper.install import VERSIONS, Installed, install
-from harness.errors import InternalError, UsageError
-from harness.facets import Facet
+from harness.errors import InternalError
 from harness.protocols import FacetFactory, Node, NodeDigest, NodeStatus
 
 CLIENT_PORT: Final = 2181
@@ -30,6 +31,9 @@ ASK_TIMEOUT_S: Final = 0.4
 STATUS_TRIES_MAX: Final = 3
 REPLY_BYTES_MAX: Final = 1 << 16
 
+_UNSTAMPED_WATCHES: Final = ("3.8.0",)
+"""Versions before 3.9: no event of a watch tells its transaction, so that nothing could be held against one."""
+
 READS: Final = ("quorum", "sync", "plain")
 
 _JVM: Final = ("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
@@ -37,71 +41,15 @@ _ROLES: Final = {"leader": "leader", "follower": "follower", "standalone": "lead
 _NOT_SERVING: Final = "not currently serving"
 
 
-def register(node: Node, options: Mapping[str, Any]) -> Facet:
-    """Make the facet "register" on one node.
-
-    Args:
-        options: "reads" is "quorum" (the default), "sync" or "plain".
-
-    Raises:
-        UsageError: another value of "reads", or kazoo is not installed.
-    """
-    reads = _reads(options)
-    try:
-        from clusters.zookeeper.register import ZooKeeperRegister
-    except ImportError as error:
-        raise _missing(error) from error
-    return ZooKeeperRegister(f"{node.ip}:{CLIENT_PORT}", reads=reads)
-
-
-def lock(node: Node, options: Mapping[str, Any]) -> Facet:
-    """Make the facet "lock" on one node.
-
-    Raises:
-        UsageError: kazoo is not installed.
-    """
-    try:
-        from clusters.zookeeper.lock import ZooKeeperLock
-    except ImportError as error:
-        raise _missing(error) from error
-    return ZooKeeperLock(f"{node.ip}:{CLIENT_PORT}")
-
-
-def election(node: Node, options: Mapping[str, Any]) -> Facet:
-    """Make the facet "election" on one node.
-
-    Raises:
-        UsageError: kazoo is not installed.
-    """
-    try:
-        from clusters.zookeeper.lock import ZooKeeperElection
-    except ImportError as error:
-        raise _missing(error) from error
-    return ZooKeeperElection(f"{node.ip}:{CLIENT_PORT}")
-
-
-def leases(node: Node, options: Mapping[str, Any]) -> Facet:
-    """Make the facet "leases" on one node.
-
-    Raises:
-        UsageError: kazoo is not installed.
-    """
-    try:
-        from clusters.zookeeper.leases import ZooKeeperLeases
-    except ImportError as error:
-        raise _missing(error) from error
-    return ZooKeeperLeases(f"{node.ip}:{CLIENT_PORT}")
-
-
-def _missing(error: ImportError) -> UsageError:
-    return UsageError(f"the client of ZooKeeper cannot be loaded: {error}", "pip install 'kingslayer[zookeeper]'")
-
-
-def _reads(options: Mapping[str, Any]) -> str:
-    reads = options.get("reads", READS[0])
-    if reads not in READS:
-        raise UsageError(f"reads={reads!r}: ZooKeeper has no such reads", f"choose one of {', '.join(READS)}")
-    return str(reads)
+CLIENTS: Final = Clients("ZooKeeper", "clusters.zookeeper", "zookeeper", CLIENT_PORT)
+FACETS: Final[Mapping[str, FacetFactory]] = {
+    "register": CLIENTS.facet("register", "ZooKeeperRegister", READS),
+    "lock": CLIENTS.facet("lock", "ZooKeeperLock"),
+    "election": CLIENTS.facet("lock", "ZooKeeperElection"),
+    "leases": CLIENTS.facet("leases", "ZooKeeperLeases"),
+    "watch": CLIENTS.facet("watches", "ZooKeeperWatch"),
+}
+"""By name; each raises UsageError where kazoo is not installed."""
 
 
 class ZooKeeper:
@@ -120,16 +68,14 @@ class ZooKeeper:
     summary: ClassVar[str] = "ZooKeeper: tree of nodes on Zab; linearizable writes, reads by choice"
     versions: ClassVar[tuple[str, ...]] = VERSIONS
     options: ClassVar[Mapping[str, Sequence[str]]] = {"reads": READS}
-    facets: ClassVar[Mapping[str, FacetFactory]] = {
-        "register": register, "lock": lock, "election": election, "leases": leases,
-    }  # fmt: skip
+    facets: Mapping[str, FacetFactory] = FACETS
     logs: ClassVar[Sequence[str]] = (LOG,)
 
     def __init__(self, version: str = "", options: Mapping[str, Any] = {}) -> None:
-        if version and version not in VERSIONS:
-            raise UsageError(f"ZooKeeper {version}: not a version that we know", f"choose one of {', '.join(VERSIONS)}")
-        _reads(options)
-        self.version = version or VERSIONS[-1]
+        self.version = chosen_version(version, VERSIONS, "ZooKeeper")
+        chosen_reads(options, READS, "ZooKeeper")
+        if self.version in _UNSTAMPED_WATCHES:
+            self.facets = {name: make for name, make in self.facets.items() if name != "watch"}
 
     async def install(self) -> Sequence[Path]:
         """See System; like etcd's, it leaves no thread behind."""
@@ -140,12 +86,7 @@ class ZooKeeper:
         await asyncio.gather(*(_configure(node, number, nodes) for number, node in enumerate(nodes, 1)))
         await asyncio.gather(*(self.start(node) for node in nodes))
         server = f"ZooKeeper {self.version}"
-        await asyncio.gather(
-            *(
-                until(node, self.ready, server=server, what="serve", timeout_s=SERVING_TIMEOUT_S, log=LOG)
-                for node in nodes
-            )
-        )
+        await until_all(nodes, self.ready, server=server, what="serve", timeout_s=SERVING_TIMEOUT_S, log=LOG)
 
     async def start(self, node: Node) -> None:
         """See System."""

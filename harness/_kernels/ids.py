@@ -1,6 +1,6 @@
 """Numbers for what the lines of a history hold: a hash table of (kind, one, two). Types stand in ids.pxd.
 
-Equal things, and only those, get one number, since what the scan knows has one spelling each.
+Equal things get one number, and so do only those, but for things of kind OTHER: these are known by their spelling.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ ROOM = 8
 """Ids that one line may need."""
 
 _ROOM = cython.declare(cython.int, ROOM)
-_TEXT = cython.declare(cython.int, 4)  # the kind whose numbers are begin and end in the data
+_TEXT = cython.declare(cython.int, 4)  # of this kind and the next one the numbers are begin and end in the data
+_OTHER = cython.declare(cython.int, 5)
 _FACTOR = cython.declare(cython.ulonglong, 0x9E3779B97F4A7C15)
 _BASIS = cython.declare(cython.ulonglong, 0xCBF29CE484222325)
 _PRIME = cython.declare(cython.ulonglong, 0x100000001B3)
@@ -64,7 +65,7 @@ class Ids:
     def digest(self, kind, one, two):
         mixed: cython.ulonglong
         at: cython.longlong
-        if kind == _TEXT:
+        if kind in (_TEXT, _OTHER):
             mixed = _BASIS
             for at in range(one, two):
                 mixed = ((mixed ^ self.data[at]) * _PRIME) & _WIDE
@@ -78,7 +79,7 @@ class Ids:
         begin: cython.longlong = self.ones[number]
         if self.kinds[number] != kind:
             return False
-        if kind != _TEXT:
+        if kind not in (_TEXT, _OTHER):
             return begin == one and self.twos[number] == two
         if self.twos[number] - begin != two - one:
             return False

@@ -1,14 +1,11 @@
 from harness._kernels.ids cimport Ids
+from harness._kernels.tokens cimport Tokens
 
 
-cdef class Scan:
-    cdef const unsigned char[::1] data
+cdef class Scan(Tokens):
     cdef Py_ssize_t size
-    cdef const unsigned char[::1] literals
-    cdef const int[::1] bounds
     cdef public Ids fs
     cdef public Ids keys
-    cdef public Ids values
     cdef Ids processes
     cdef long long[::1] open_rows  # of each process: the row of its open operation, or -1
     cdef public Py_ssize_t events
@@ -30,24 +27,14 @@ cdef class Scan:
     cdef int[::1] old
     cdef int[::1] new
     # the line at hand
-    cdef int kind
-    cdef long long one
-    cdef long long two
     cdef int seen_observed
-    cdef int seen_old
-    cdef int seen_new
     cdef bint stranger
-    cdef bint doubt
+    cdef long long[::1] members  # where the value of each begins, or 0
 
     cdef int lines(self) except -1 nogil
     cdef Py_ssize_t line(self, Py_ssize_t at) except -1 nogil
     cdef Py_ssize_t rest(self, Py_ssize_t at, int outcome, long long process) except -1 nogil
+    cdef Py_ssize_t loose_line(self, Py_ssize_t at) except -1 nogil
+    cdef Py_ssize_t find_members(self, Py_ssize_t at) except -1 nogil
+    cdef Py_ssize_t skip(self, int name, Py_ssize_t at) except -1 nogil
     cdef int record(self, int outcome, long long process, int f, int key, int value) except -1 nogil
-    cdef Py_ssize_t literal(self, Py_ssize_t at, int which) except -1 nogil
-    cdef Py_ssize_t number(self, Py_ssize_t at) except -1 nogil
-    cdef Py_ssize_t text(self, Py_ssize_t at) except -1 nogil
-    cdef Py_ssize_t any_text(self, Py_ssize_t at) except -1 nogil
-    cdef Py_ssize_t line_end(self, Py_ssize_t at) except -1 nogil
-    cdef Py_ssize_t simple(self, Py_ssize_t at) except -1 nogil
-    cdef int known(self) except -1 nogil
-    cdef Py_ssize_t content(self, Py_ssize_t at) except -1 nogil

@@ -1,13 +1,15 @@
-"""History.jsonl as the recorder writes it, straight into columns.
+"""History.jsonl straight into columns.
 
-It knows one shape of line: the members in the recorder's order, no spaces, and keys and values that are null, a
-boolean, an integer of up to 18 digits, plain ASCII text without escapes, or (values) a list of two of those. On any
-other line of a client it gives up, and whoever called it reads the file in the general way; so it does where events do
-not pair. It thus never has to say what is wrong with a file. Lines that it need not understand (the nemesis's, a
-node's, or an error with escapes) are listed, for the caller to hold to the format.
+It knows lines with the members in any order and with blanks between them, and keys that are null, a boolean, an
+integer of up to 18 digits or plain ASCII text without escapes. On any other line of a client it gives up, and whoever
+called it reads the file in the general way; so it does where events do not pair. It thus never has to say what is wrong
+with a file. Lines that it need not understand (the nemesis's, a node's, or an error with escapes) are listed, for the
+caller to hold to the format. A line as the recorder writes it, in its order and without blanks, is tried first: that is
+twice as fast.
 
-Values are numbered in order of appearance; equal ones, and only those, get one number, since what it knows has one
-spelling each. Types stand in scan.pxd.
+Values are numbered in order of appearance, those that tokens.py knows so that equal ones, and only those, get one
+number. All other values are numbered by their spelling, and the caller finds the equal ones among them. Types stand in
+scan.pxd.
 """
 
 from __future__ import annotations
@@ -19,29 +21,24 @@ import numpy as np
 
 if cython.compiled:
     from cython.cimports.harness._kernels.ids import Ids
+    from cython.cimports.harness._kernels.tokens import Tokens
 
     from harness._kernels.ids import ROOM, column
+    from harness._kernels.tokens import INTEGER, NULL, TEXT
 else:
     from harness.plain_kernel import plain
 
     ids_kernel = plain("harness._kernels.ids")
     Ids, ROOM, column = ids_kernel.Ids, ids_kernel.ROOM, ids_kernel.column
-
-NULL: Final = 0
-FALSE: Final = 1
-TRUE: Final = 2
-INTEGER: Final = 3  # the number, 0
-TEXT: Final = 4  # begin and end in the data, without the quotes
-PAIR: Final = 5  # ids of the elements
+    tokens_kernel = plain("harness._kernels.tokens")
+    Tokens, NULL = tokens_kernel.Tokens, tokens_kernel.NULL
+    INTEGER, TEXT = tokens_kernel.INTEGER, tokens_kernel.TEXT
 
 COMPILED: Final = cython.compiled
 
 _NULL = cython.declare(cython.int, NULL)
-_FALSE = cython.declare(cython.int, FALSE)
-_TRUE = cython.declare(cython.int, TRUE)
 _INTEGER = cython.declare(cython.int, INTEGER)
 _TEXT = cython.declare(cython.int, TEXT)
-_PAIR = cython.declare(cython.int, PAIR)
 
 _OK = cython.declare(cython.int, 0)
 _FAIL = cython.declare(cython.int, 1)
@@ -70,31 +67,43 @@ _LITERALS: Final = (
     b',"observed":',
     b',"error":"',
     b"}\n",
-    b"null",
-    b"false",
-    b"true",
 )
-_OF_TYPE = cython.declare(cython.int, 4)  # the literal of _OK; those of _FAIL, _INFO and _INVOKE follow
-_NODE = cython.declare(cython.int, 8)
-_KEY = cython.declare(cython.int, 9)
-_VALUE = cython.declare(cython.int, 10)
-_OBSERVED = cython.declare(cython.int, 11)
-_ERROR = cython.declare(cython.int, 12)
-_END = cython.declare(cython.int, 13)
-_WORDS = cython.declare(cython.int, 14)  # of _NULL; those of _FALSE and _TRUE follow
+_NAMES: Final = (
+    b'index"', b'time"', b'process"', b'type"', b'f"', b'node"', b'key"', b'value"', b'observed"', b'error"',
+)  # fmt: skip
+_TYPES: Final = (b'"ok"', b'"fail"', b'"info"', b'"invoke"')
+_FIRST = cython.declare(cython.int, 3)  # of the literals; before them stand the words of tokens.py
+_OF_TYPE = cython.declare(cython.int, 7)  # the literal of _OK; those of _FAIL, _INFO and _INVOKE follow
+_NODE = cython.declare(cython.int, 11)
+_KEY = cython.declare(cython.int, 12)
+_VALUE = cython.declare(cython.int, 13)
+_OBSERVED = cython.declare(cython.int, 14)
+_ERROR = cython.declare(cython.int, 15)
+_END = cython.declare(cython.int, 16)
+_NAME = cython.declare(cython.int, 17)  # of "index"; those of the other members follow
+_TYPE = cython.declare(cython.int, 27)  # of _OK; those of _FAIL, _INFO and _INVOKE follow
+_MEMBERS = cython.declare(cython.int, 10)
+_REQUIRED = cython.declare(cython.int, 5)  # the first ones of them
+_TIME_PLACE = cython.declare(cython.int, 1)
+_PROCESS_PLACE = cython.declare(cython.int, 2)
+_TYPE_PLACE = cython.declare(cython.int, 3)
+_F_PLACE = cython.declare(cython.int, 4)
+_NODE_PLACE = cython.declare(cython.int, 5)
+_KEY_PLACE = cython.declare(cython.int, 6)
+_VALUE_PLACE = cython.declare(cython.int, 7)
+_OBSERVED_PLACE = cython.declare(cython.int, 8)
+_ERROR_PLACE = cython.declare(cython.int, 9)
 
 
 @cython.cclass
-class Scan:
+class Scan(Tokens):
     """One file: its data, and the columns so far."""
 
     def __init__(self, data: Any, size: int) -> None:
-        self.data = data
+        Tokens.__init__(self, data, (*_LITERALS, *_NAMES, *_TYPES))
         self.size = size
-        self.literals = b"".join(_LITERALS)
-        self.bounds = np.cumsum([0, *map(len, _LITERALS)], dtype=np.int32)
-        self.fs, self.keys, self.values, self.processes = Ids(data), Ids(data), Ids(data), Ids(data)
-        self.values.find(NULL, 0, 0)
+        self.fs, self.keys, self.processes = Ids(data), Ids(data), Ids(data)
+        self.members = column("q", 10)
         self.open_rows = column("q", self.processes.limit, -1)
         self.events = self.rows = self.strangers = self.doubts = 0
 
@@ -134,6 +143,7 @@ class Scan:
         return columns if code == _DONE else None
 
     def lines(self):
+        after: cython.Py_ssize_t
         at: cython.Py_ssize_t = self.starts[self.events]
         while at < self.size:
             if (
@@ -144,7 +154,8 @@ class Scan:
             ):
                 return _FULL
             self.stranger = self.doubt = False
-            at = self.line(at)
+            after = self.line(at)
+            at = self.loose_line(at) if after == 0 else after
             if at == 0:
                 return _UNKNOWN
             if self.stranger:
@@ -158,13 +169,13 @@ class Scan:
         return _DONE
 
     def line(self, at):
-        """Read one line; return where the next one begins, or 0 for a line that is not known."""
+        """Read a line as the recorder writes it; return where the next one begins, or 0 for any other line."""
         outcome: cython.int
         after: cython.Py_ssize_t
         process: cython.longlong
         which: cython.int
         for which in range(3):
-            at = self.literal(at, which)
+            at = self.literal(at, _FIRST + which)
             if at == 0:
                 return 0
             if which == 2 and self.data[at] == 34:
@@ -174,7 +185,7 @@ class Scan:
             if at == 0:
                 return 0
         process = self.one
-        at = self.literal(at, 3)
+        at = self.literal(at, _FIRST + 3)
         if at == 0:
             return 0
         for outcome in range(4):
@@ -206,8 +217,9 @@ class Scan:
             at = self.simple(after)
             if at == 0:
                 return 0
-        if outcome == _INVOKE:
-            key = self.keys.find(self.kind, self.one, self.two)
+        key_kind: cython.int = self.kind
+        key_one: cython.longlong = self.one
+        key_two: cython.longlong = self.two
         self.seen_observed = self.seen_old = self.seen_new = -1
         after = self.literal(at, _VALUE)
         if after != 0:
@@ -229,9 +241,105 @@ class Scan:
             if at == 0:
                 return 0
         at = self.literal(at, _END)
-        if at == 0 or self.record(outcome, process, f, key, value) == _UNKNOWN:
+        if at == 0:
             return 0
-        return at
+        if outcome == _INVOKE:
+            key = self.keys.find(key_kind, key_one, key_two)
+        return 0 if self.record(outcome, process, f, key, value) == _UNKNOWN else at
+
+    def loose_line(self, at):
+        """Read a line with its members in any order; return where the next one begins, or 0 where it is not known."""
+        outcome: cython.int = 0
+        after: cython.Py_ssize_t
+        begin: cython.Py_ssize_t = at
+        end: cython.Py_ssize_t = self.find_members(at)
+        process: cython.longlong
+        f: cython.int
+        key: cython.int = -1
+        value: cython.int = 0
+        while end == 0 and self.data[at] != 10:  # whatever else it holds, it may name its process
+            if self.data[at] == 34:
+                after = self.blank(self.literal(at + 1, _NAME + _PROCESS_PLACE))
+                if after != 0 and self.data[after] == 58 and self.data[self.blank(after + 1)] == 34:
+                    self.stranger = True
+                    return self.line_end(begin)
+            at += 1
+        if end == 0:
+            return 0
+        if self.data[self.members[_PROCESS_PLACE]] == 34:
+            self.stranger = True
+            return end
+        if self.number(self.members[0]) == 0 or self.number(self.members[_TIME_PLACE]) == 0:
+            return 0
+        if self.number(self.members[_PROCESS_PLACE]) == 0 or self.data[self.members[_F_PLACE]] != 34:
+            return 0
+        process = self.one
+        while outcome <= _INVOKE and self.literal(self.members[_TYPE_PLACE], _TYPE + outcome) == 0:
+            outcome += 1
+        if outcome > _INVOKE or (outcome == _INVOKE and self.members[_OBSERVED_PLACE] != 0):
+            return 0
+        at = self.members[_F_PLACE] + 1
+        f = self.fs.find(_TEXT, at, self.text(at) - 1)
+        self.kind = _NULL
+        self.one = self.two = 0
+        if self.members[_KEY_PLACE] != 0 and self.simple(self.members[_KEY_PLACE]) == 0:
+            return 0
+        if outcome == _INVOKE:
+            key = self.keys.find(self.kind, self.one, self.two)
+        self.seen_observed = self.seen_old = self.seen_new = -1
+        if self.members[_VALUE_PLACE] != 0:
+            if self.content(self.members[_VALUE_PLACE]) == 0:
+                return 0
+            value = self.known()
+        if self.members[_OBSERVED_PLACE] != 0:
+            if self.content(self.members[_OBSERVED_PLACE]) == 0:
+                return 0
+            self.seen_observed = self.known()
+        return 0 if self.record(outcome, process, f, key, value) == _UNKNOWN else end
+
+    def find_members(self, at):
+        """Note where the value of each member of a line begins; return where the next line begins, or 0."""
+        name: cython.int
+        after: cython.Py_ssize_t
+        for name in range(_MEMBERS):
+            self.members[name] = 0
+        if self.data[at] == 32:
+            at = self.blank(at + 1)
+        if self.data[at] != 123:
+            return 0
+        while True:
+            at = self.blank(at + 1)
+            if self.data[at] != 34:
+                return 0
+            name = 0
+            after = 0
+            while name < _MEMBERS and after == 0:
+                after = self.literal(at + 1, _NAME + name)
+                name += 1
+            name -= 1
+            at = self.blank(after)
+            if at == 0 or self.data[at] != 58 or self.members[name] != 0:
+                return 0
+            at = self.blank(at + 1)
+            self.members[name] = at
+            at = self.blank(self.skip(name, at))
+            if at == 0:
+                return 0
+            if self.data[at] != 44:
+                break
+        for name in range(_REQUIRED):
+            if self.members[name] == 0:
+                return 0
+        if self.data[at] != 125:
+            return 0
+        at = self.blank(at + 1)
+        return at + 1 if self.data[at] == 10 else 0
+
+    def skip(self, name, at):
+        """Return where the value of a member ends, or 0 for one that it cannot have, or that is not known."""
+        if name in (_NODE_PLACE, _ERROR_PLACE):
+            return self.any_text(at + 1) if self.data[at] == 34 else self.literal(at, _NULL)
+        return self.element(at) if name in (_VALUE_PLACE, _OBSERVED_PLACE) else self.simple(at)
 
     def record(self, outcome, process, f, key, value):
         """Add an invocation, or complete the operation that is open."""
@@ -262,99 +370,3 @@ class Scan:
         self.result[row] = value
         self.observed[row] = self.seen_observed
         return _DONE
-
-    def literal(self, at, which):
-        """Return where the data goes on after a literal, or 0. No literal but the last has a line's end in it."""
-        place: cython.int
-        for place in range(self.bounds[which], self.bounds[which + 1]):
-            if self.data[at] != self.literals[place]:
-                return 0
-            at += 1
-        return at
-
-    def number(self, at):
-        """Read an integer of up to 18 digits into `one`."""
-        negative: cython.bint = self.data[at] == 45
-        begin: cython.Py_ssize_t
-        number: cython.longlong = 0
-        if negative:
-            at += 1
-        begin = at
-        while 48 <= self.data[at] <= 57:
-            number = number * 10 + (self.data[at] - 48)
-            at += 1
-            if at - begin > 18:
-                return 0
-        if at == begin or (self.data[begin] == 48 and (at - begin > 1 or negative)):
-            return 0
-        self.kind = _INTEGER
-        self.one = -number if negative else number
-        self.two = 0
-        return at
-
-    def text(self, at):
-        """Return where plain text ends, after its quote."""
-        while self.data[at] != 34:
-            if self.data[at] < 32 or self.data[at] > 126 or self.data[at] == 92:
-                return 0
-            at += 1
-        return at + 1
-
-    def any_text(self, at):
-        """Return where text ends, after its quote; text that is not plain makes the line doubtful."""
-        while self.data[at] != 34:
-            if self.data[at] < 32:
-                return 0
-            if self.data[at] > 126:
-                self.doubt = True
-            if self.data[at] == 92:
-                self.doubt = True
-                at += 1
-                if self.data[at] < 32:
-                    return 0
-            at += 1
-        return at + 1
-
-    def line_end(self, at):
-        while self.data[at] != 10:
-            at += 1
-        return at + 1
-
-    def simple(self, at):
-        """Read null, a boolean, an integer or plain text into `kind`, `one` and `two`."""
-        begin: cython.Py_ssize_t = at
-        kind: cython.int
-        if self.data[at] == 34:
-            at = self.text(at + 1)
-            self.kind, self.one, self.two = _TEXT, begin + 1, at - 1
-            return at
-        if self.data[at] < 97:
-            return self.number(at)
-        for kind in range(_NULL, _TRUE + 1):
-            at = self.literal(begin, _WORDS + kind)
-            if at != 0:
-                self.kind, self.one, self.two = kind, 0, 0
-                return at
-        return 0
-
-    def known(self):
-        """Return the number of the value that was read last."""
-        return self.values.find(self.kind, self.one, self.two)
-
-    def content(self, at):
-        """Read a simple value, or a list of two; such a list's elements are `seen_old` and `seen_new`."""
-        old: cython.int
-        new: cython.int
-        if self.data[at] != 91:
-            return self.simple(at)
-        at = self.simple(at + 1)
-        if at == 0 or self.data[at] != 44:
-            return 0
-        old = self.known()
-        at = self.simple(at + 1)
-        if at == 0 or self.data[at] != 93:
-            return 0
-        new = self.known()
-        self.seen_old, self.seen_new = old, new
-        self.kind, self.one, self.two = _PAIR, old, new
-        return at + 1

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -13,6 +11,7 @@ from typing import Final
 from harness.errors import HistoryError, UsageError
 from harness.formats.records import HINT, Imported
 from harness.history import History
+from harness.lines import without_collections
 
 AUTO: Final = "auto"
 OWN: Final = "jsonl"
@@ -50,7 +49,7 @@ def load(path: Path, name: str = AUTO) -> Imported:
     text = _text(path)
     module, function = _LOADERS[detect(text, str(path)) if name == AUTO else name]
     loader: Callable[[str, str], Imported] = getattr(import_module(f"harness.formats.{module}"), function)
-    with _without_collections():
+    with without_collections():
         return loader(text, str(path))
 
 
@@ -75,18 +74,6 @@ def detect(text: str, path: str) -> str:
         return LOG
     reason = f"{path}:1: not a history in any format that is known: it begins with {first[:40]!r}"
     raise HistoryError(reason, f"{HINT}; --format names one of {', '.join(FORMATS[1:])}")
-
-
-@contextlib.contextmanager
-def _without_collections() -> Iterator[None]:
-    """Keep the garbage collector from walking millions of new records again and again: none of them is a cycle."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _is_own(path: Path) -> bool:

@@ -100,8 +100,8 @@ def write_parquet(history: History, path: Path) -> None:
         UsageError: pyarrow is not installed.
     """
     try:
-        import pyarrow  # type: ignore[import-not-found,unused-ignore]
-        import pyarrow.parquet  # type: ignore[import-not-found,unused-ignore]
+        import pyarrow
+        import pyarrow.parquet
     except ImportError as error:
         raise UsageError(
             "Parquet needs pyarrow, which is not installed", "pip install 'kingslayer[parquet]'"

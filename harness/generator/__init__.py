@@ -11,7 +11,7 @@ is the barrier between phases, and no generator needs to see the events to know 
 """
 
 from harness.generator.base import Context, Generator, Source, Wait, fork
-from harness.generator.composites import clients, mix, nemesis, on_keys, phases, repeat, then
+from harness.generator.composites import clients, every, mix, nemesis, on_keys, phases, repeat, then
 from harness.generator.leaves import calls, once, sequence, sleep, timeline
 from harness.generator.script import Script, script
 from harness.generator.wrappers import each_process, limit, stagger, time_limit, until_ok
@@ -25,6 +25,7 @@ __all__ = [
     "calls",
     "clients",
     "each_process",
+    "every",
     "fork",
     "limit",
     "mix",

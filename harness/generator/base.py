@@ -19,7 +19,7 @@ class Context:
     """Who asks, and when. One object a worker, updated in place before each question.
 
     Attributes:
-        worker: 0, 1, … for clients, -1 for the nemesis.
+        worker: 0, 1, … for clients, -1, -2, … for those of the nemesis.
         process: the worker's present process.
         workers: how many workers are sent to the present source, with the nemesis: a barrier waits for so many.
         clients: how many client workers there are in all.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
-from harness.generator.base import Context, Generator, Source, Wait, fork
+from harness.generator.base import SECOND_NS, Context, Generator, Source, Wait, fork
 from harness.generator.leaves import sequence
 from harness.op import NEMESIS, Call
 
@@ -56,6 +56,31 @@ class _Mix(Source):
             elif early is None or found.until_ns < early.until_ns:
                 early = found
         return early
+
+
+@dataclass(frozen=True, slots=True)
+class every(Generator):  # noqa: N801
+    """`inner`, and one of `now_and_then` in its place, 0 to twice `interval_s` after the last such one."""
+
+    interval_s: float
+    now_and_then: Generator
+    inner: Generator
+
+    def start(self, random: Random) -> Source:
+        rare, common = self.now_and_then.start(fork(random)), self.inner.start(fork(random))
+        return _Every(2 * self.interval_s * SECOND_NS, rare, common, random)
+
+
+class _Every(Source):
+    def __init__(self, spread_ns: float, rare: Source, common: Source, random: Random) -> None:
+        self._spread_ns, self._rare, self._common, self._random = spread_ns, rare, common, random
+        self._due_ns = -1
+
+    def next(self, context: Context) -> Call | Wait | None:
+        if context.time_ns < self._due_ns:
+            return self._common.next(context)
+        self._due_ns = context.time_ns + int(self._random.random() * self._spread_ns)
+        return self._rare.next(context)
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -221,7 +246,7 @@ class _Nemesis(Source):
 
     def next(self, context: Context) -> Call | Wait | None:
         if context.process == NEMESIS:
-            inner, peers = self._faults, 1
+            inner, peers = self._faults, context.workers - context.clients
         else:
             inner, peers = self._clients, min(context.workers, context.clients)
         # barriers inside count only the workers that are sent there

@@ -53,36 +53,32 @@ class Subject:
                 except (Definite, Indefinite, TimeoutError):
                     await asyncio.sleep(0.01)
 
+    async def arrivals_by_the_end(self, register: Register, key: str) -> int:
+        """Return how often a write to this key has arrived by the time the client gets replies again, and close it."""
+        await self.works_again(register)
+        await register.close()
+        return await self.arrivals(key)
+
 
 async def reply_lost_then_cut(subject: Subject, invoke: Invoke, key: str) -> None:
     """The request arrives, the connection breaks instead of the reply: it arrived once, and the client cannot know."""
-    register = await subject.open()
-    subject.proxy.lose(replies=True)
-    pending = asyncio.ensure_future(invoke(register, key))
-    await _until(lambda: _counted(subject, key))
+    register, pending = await _arrived(subject, invoke, key)
     subject.proxy.lose()
     await subject.proxy.cut()
     with pytest.raises(Indefinite):
         await asyncio.wait_for(pending, PATIENCE_S)
-    await subject.works_again(register)
-    await register.close()
-    assert await subject.arrivals(key) == 1
+    assert await subject.arrivals_by_the_end(register, key) == 1
 
 
 async def reply_lost_then_gone(subject: Subject, invoke: Invoke, key: str) -> None:
     """As before, but nothing listens any more: being refused now must not be taken for never having left."""
-    register = await subject.open()
-    subject.proxy.lose(replies=True)
-    pending = asyncio.ensure_future(invoke(register, key))
-    await _until(lambda: _counted(subject, key))
+    register, pending = await _arrived(subject, invoke, key)
     await subject.proxy.stop()
     with pytest.raises(Indefinite):
         await asyncio.wait_for(pending, PATIENCE_S)
     subject.proxy.lose()
     await subject.proxy.start()
-    await subject.works_again(register)
-    await register.close()
-    assert await subject.arrivals(key) == 1
+    assert await subject.arrivals_by_the_end(register, key) == 1
 
 
 async def reply_lost_then_silence(subject: Subject, invoke: Invoke, key: str) -> None:
@@ -94,9 +90,7 @@ async def reply_lost_then_silence(subject: Subject, invoke: Invoke, key: str) ->
     await _until(lambda: _counted(subject, key))
     subject.proxy.lose()
     await subject.proxy.cut()
-    await subject.works_again(register)
-    await register.close()
-    assert await subject.arrivals(key) == 1
+    assert await subject.arrivals_by_the_end(register, key) == 1
 
 
 async def request_lost_then_cut(subject: Subject, invoke: Invoke, key: str) -> None:
@@ -109,9 +103,7 @@ async def request_lost_then_cut(subject: Subject, invoke: Invoke, key: str) -> N
     await subject.proxy.cut()
     with pytest.raises(Indefinite):
         await asyncio.wait_for(pending, PATIENCE_S)
-    await subject.works_again(register)
-    await register.close()
-    assert await subject.arrivals(key) == 0
+    assert await subject.arrivals_by_the_end(register, key) == 0
 
 
 async def never_left(subject: Subject, invoke: Invoke, key: str) -> None:
@@ -127,12 +119,19 @@ async def never_left(subject: Subject, invoke: Invoke, key: str) -> None:
             except Indefinite:
                 continue
     await subject.proxy.start()
-    await subject.works_again(register)
-    await register.close()
-    assert await subject.arrivals(key) == 0
+    assert await subject.arrivals_by_the_end(register, key) == 0
 
 
 CHECKS = (reply_lost_then_cut, reply_lost_then_gone, reply_lost_then_silence, request_lost_then_cut, never_left)
+
+
+async def _arrived(subject: Subject, invoke: Invoke, key: str) -> tuple[Register, asyncio.Future[None]]:
+    """Return a client and its request, which has arrived and whose reply is lost."""
+    register = await subject.open()
+    subject.proxy.lose(replies=True)
+    pending = asyncio.ensure_future(invoke(register, key))
+    await _until(lambda: _counted(subject, key))
+    return register, pending
 
 
 async def _counted(subject: Subject, key: str) -> bool:

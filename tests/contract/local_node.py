@@ -6,12 +6,16 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any, Final
 
 from clusters.agent.processes import thread_states
+from harness.facets import Facet
 from harness.protocols import System
+
+OPEN_PATIENCE_S: Final = 20.0
 
 
 class LocalNode:
@@ -44,6 +48,7 @@ class LocalNode:
 
     async def signal(self, number: int) -> None:
         if self.process is not None:
+            assert self.process.poll() is None, "the server has ended: does another one have its address?"
             self.process.send_signal(number)
             while number == signal.SIGSTOP and set(thread_states(self.process.pid)) != {"T"}:
                 await asyncio.sleep(0.001)  # a signal takes its time to reach every thread
@@ -54,13 +59,43 @@ class LocalNode:
 
 
 @contextmanager
-def booted(system: System, folder: Path, network: int = 64) -> Iterator[LocalNode]:
-    """Run a real server of one node for a while."""
+def booted(
+    system: System,
+    folder: Path,
+    network: int = 64,
+    configured: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Iterator[LocalNode]:
+    """Run a real server of one node for a while, which is started while it is `configured`."""
     local = LocalNode(folder, network)
     try:
-        asyncio.run(system.boot([local]))  # type: ignore[list-item]
+        with configured():
+            asyncio.run(system.boot([local]))  # type: ignore[list-item]
         yield local
     finally:
         if local.process is not None:
             local.process.kill()
             local.process.wait()
+
+
+@asynccontextmanager
+async def opened(
+    system: System, node: LocalNode, facet: str, count: int = 1, **options: Any
+) -> AsyncIterator[list[Any]]:
+    """Clients of one facet on a node, open for a while."""
+    made: list[Any] = [system.facets[facet](node, options) for _ in range(count)]  # type: ignore[arg-type]
+    await asyncio.gather(*map(open_patiently, made))
+    try:
+        yield made
+    finally:
+        await asyncio.gather(*(each.close() for each in made))
+
+
+async def open_patiently(facet: Facet) -> None:
+    """Open a client of a server that is there, however busy this host is: a client itself gives up sooner."""
+    async with asyncio.timeout(OPEN_PATIENCE_S):
+        while True:
+            try:
+                await facet.open()
+                return
+            except OSError:
+                await facet.close()

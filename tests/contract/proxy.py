@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 
 class Proxy:
@@ -100,3 +101,15 @@ class Proxy:
                 await writer.drain()
             (self.replies if from_server else self.requests).set()
         writer.transport.abort()
+
+
+@asynccontextmanager
+async def proxied(host: str, port: int, *, spare: int = 0) -> AsyncIterator[Proxy]:
+    """A proxy in front of a server for a while."""
+    proxy = Proxy(host, port)
+    proxy.spare = spare
+    await proxy.start()
+    try:
+        yield proxy
+    finally:
+        await proxy.stop()

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from local_node import LocalNode, booted
+from local_node import LocalNode
 from proxy import Proxy
 
 from clusters.consul import Consul
-from clusters.consul import system as consul_system
 from clusters.consul.elections import ConsulElection
 from clusters.consul.system import HTTP_PORT, LOG
 from harness.errors import Definite, Indefinite
@@ -22,19 +21,10 @@ from harness.facets import ElectionEvent
 TTL_S = 0.6
 
 
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNode]:
-    """A real Consul of one server, which logs every request."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(consul_system._CONFIGURATION, "log_level", "debug")
-        with booted(Consul(), tmp_path_factory.mktemp("consul")) as local:
-            yield local
-
-
 @pytest.fixture
-def key(request: pytest.FixtureRequest) -> str:
-    """An election that no other test uses."""
-    return str(request.node.name)
+def node(consul: LocalNode) -> LocalNode:
+    """A real Consul."""
+    return consul
 
 
 @asynccontextmanager

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import at_most_once
@@ -16,7 +15,7 @@ from test_etcd_client import LocalNode
 from test_etcd_lock import started
 
 from clusters.etcd import Etcd
-from clusters.etcd.elections import EtcdElection
+from clusters.etcd.elections import EtcdElection, EtcdElectionRecipe, EtcdElectionService
 from clusters.etcd.system import CLIENT_PORT
 from harness.errors import Definite
 from harness.facets import ElectionEvent, Leadership
@@ -24,28 +23,15 @@ from harness.facets import ElectionEvent, Leadership
 LONG_S = 60.0
 
 
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNode]:
-    """A real etcd of one member."""
-    local = LocalNode(Path(tmp_path_factory.mktemp("etcd")))
-    try:
-        asyncio.run(Etcd().boot([local]))  # type: ignore[list-item]
-        yield local
-    finally:
-        if local.process is not None:
-            local.process.kill()
-            local.process.wait()
-
-
 @pytest.fixture
-def key(request: pytest.FixtureRequest) -> str:
-    """An election that no other test uses."""
-    return str(request.node.name)
+def node(etcd: LocalNode) -> LocalNode:
+    """A real etcd."""
+    return etcd
 
 
 @asynccontextmanager
-async def opened(node: LocalNode) -> AsyncIterator[EtcdElection]:
-    election: Any = Etcd.facets["election"](node, {})  # type: ignore[arg-type]
+async def opened(node: LocalNode, variety: str = "native") -> AsyncIterator[EtcdElection]:
+    election: Any = Etcd.facets[f"election={variety}"](node, {})  # type: ignore[arg-type]
     await election.open()
     try:
         yield election
@@ -56,8 +42,8 @@ async def opened(node: LocalNode) -> AsyncIterator[EtcdElection]:
 class Through:
     """An election by way of the proxy, in the shape that the contract asks for."""
 
-    def __init__(self, address: str) -> None:
-        self.election = EtcdElection(address)
+    def __init__(self, address: str, kind: type[EtcdElection]) -> None:
+        self.election = kind(address)
         self.open, self.close = self.election.open, self.election.close
 
     async def read(self, key: Any) -> Any:
@@ -82,18 +68,27 @@ async def resign(election: Any, key: str) -> None:
     await election.resign(key, Leadership("c", term))
 
 
-ACTS = ((campaign, "Campaign"), (renew, "LeaseKeepAlive"), (resign, "Resign"))
+ACTS = (
+    ("native", campaign, "Campaign"),
+    ("native", renew, "LeaseKeepAlive"),
+    ("native", resign, "Resign"),
+    ("recipe", campaign, "Txn"),
+    ("recipe", renew, "LeaseKeepAlive"),
+    ("recipe", resign, "Txn"),
+)
+VARIETIES = ("native", "recipe")
+KINDS = {"native": EtcdElectionService, "recipe": EtcdElectionRecipe}
 
 
-@pytest.mark.parametrize(("act", "method"), ACTS, ids=lambda part: getattr(part, "__name__", part))
+@pytest.mark.parametrize(("variety", "act", "method"), ACTS, ids=lambda part: getattr(part, "__name__", part))
 @pytest.mark.parametrize("check", at_most_once.CHECKS, ids=lambda check: check.__name__)
 def test_one_invoke_is_at_most_one_arrival(
-    node: LocalNode, key: str, check: Callable[..., Awaitable[None]], act: Act, method: str
+    node: LocalNode, key: str, check: Callable[..., Awaitable[None]], variety: str, act: Act, method: str
 ) -> None:
     """Whatever is lost, a request arrives at most once and never later, and its outcome is not overstated."""
 
     async def main() -> None:
-        async with opened(node) as direct:
+        async with opened(node, variety) as direct:
             await direct.campaign(key, "c", LONG_S)
             lease = await direct._lease(LONG_S)
             holds = direct._holds
@@ -105,7 +100,7 @@ def test_one_invoke_is_at_most_one_arrival(
             return lease
 
         def through(address: str) -> Any:
-            made: Any = Through(address)
+            made: Any = Through(address, KINDS[variety])
             made.election._holds, made.election._lease = holds, known_lease
             return made
 
@@ -120,11 +115,12 @@ def test_one_invoke_is_at_most_one_arrival(
     asyncio.run(main())
 
 
-def test_one_leads_after_the_other_in_growing_terms(node: LocalNode, key: str) -> None:
+@pytest.mark.parametrize("variety", VARIETIES)
+def test_one_leads_after_the_other_in_growing_terms(node: LocalNode, key: str, variety: str) -> None:
     """Who campaigns second waits until the first resigns; the leader is told to everybody, with its term."""
 
     async def main() -> None:
-        async with opened(node) as one, opened(node) as two:
+        async with opened(node, variety) as one, opened(node, variety) as two:
             assert await one.leader(key) is None
             first = await one.campaign(key, "ü", LONG_S)
             assert await two.leader(key) == first == Leadership("ü", first.term)
@@ -141,11 +137,12 @@ def test_one_leads_after_the_other_in_growing_terms(node: LocalNode, key: str) -
     asyncio.run(main())
 
 
-def test_a_campaign_that_is_cut_off_does_not_lead_for_long(node: LocalNode, key: str) -> None:
+@pytest.mark.parametrize("variety", VARIETIES)
+def test_a_campaign_that_is_cut_off_does_not_lead_for_long(node: LocalNode, key: str, variety: str) -> None:
     """A candidate whose client has gone leaves the queue, or its lease ends: another one is elected."""
 
     async def main() -> None:
-        async with opened(node) as one, opened(node) as two:
+        async with opened(node, variety) as one, opened(node, variety) as two:
             first = await one.campaign(key, "a", LONG_S)
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(two.campaign(key, "b", 2), 0.2)
@@ -167,6 +164,24 @@ def test_a_leadership_ends_with_its_lease(node: LocalNode, key: str) -> None:
             assert await one.leader(key) == second
             assert await one.resign(key, first)  # the service does not tell, and the other one's key stays
             assert await one.leader(key) == second
+
+    asyncio.run(main())
+
+
+def test_who_resigns_a_leadership_of_the_recipe_that_has_ended_is_told_so(node: LocalNode, key: str) -> None:
+    """A leader that does not renew is replaced; its renewal and its resignation say no, and end nothing."""
+
+    async def main() -> None:
+        async with opened(node, "recipe") as one, opened(node, "recipe") as two, aclosing(two.watch(key)) as stream:
+            assert await anext(stream) == ElectionEvent("resigned")
+            first = await one.campaign(key, "a", 1)
+            second = await asyncio.wait_for(two.campaign(key, "b", LONG_S), 10)
+            assert (await one.renew(key, first), await one.resign(key, first)) == (False, False)
+            assert await one.leader(key) == second
+            while (event := await asyncio.wait_for(anext(stream), 5)).leadership != second:
+                assert event in (ElectionEvent("elected", first), ElectionEvent("resigned"))
+            assert await two.resign(key, second)
+            assert await asyncio.wait_for(anext(stream), 5) == ElectionEvent("resigned")
 
     asyncio.run(main())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,17 +26,10 @@ VARIETIES = ("native", "recipe")
 NOBODYS = Grant(key="warm", id={"lease": 1, "key": "warm"}, token=1)
 
 
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNode]:
-    """A real etcd of one member."""
-    with booted(Etcd(), tmp_path_factory.mktemp("etcd")) as local:
-        yield local
-
-
 @pytest.fixture
-def key(request: pytest.FixtureRequest) -> str:
-    """A lock that no other test uses."""
-    return str(request.node.name)
+def node(etcd: LocalNode) -> LocalNode:
+    """A real etcd."""
+    return etcd
 
 
 class Through:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,13 +11,13 @@ import at_most_once
 import pytest
 from at_most_once import Subject
 from local_etcd import ask, version
-from local_node import LocalNode, booted
+from local_node import LocalNode
 from proxy import Proxy
 
-from clusters.etcd import Etcd
+from clusters.etcd.lock_wire import grant_request
 from clusters.etcd.system import CLIENT_PORT
 from clusters.etcd.tasks import CLAIM, OPEN, EtcdTasks
-from clusters.etcd.wire_txn import get, lease_grant_request
+from clusters.etcd.wire_txn import get
 from harness.errors import Definite
 from harness.facets import Claim, Task, TaskStatus
 
@@ -26,17 +26,10 @@ ODD = ("odd",)
 """A capability that keeps a task from those who ask for any."""
 
 
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNode]:
-    """A real etcd of one member."""
-    with booted(Etcd(), tmp_path_factory.mktemp("etcd")) as local:
-        yield local
-
-
 @pytest.fixture
-def key(request: pytest.FixtureRequest) -> str:
-    """A task that no other test uses."""
-    return str(request.node.name)
+def node(etcd: LocalNode) -> LocalNode:
+    """A real etcd."""
+    return etcd
 
 
 @asynccontextmanager
@@ -82,7 +75,7 @@ class Ahead:
             assert await self._direct.claim("w1", ODD, self._key) == self._claim
         name = self._key.encode()
         self.seen = await self._direct._read([get(OPEN + name), get(CLAIM + name)])
-        self._lease = await self._direct._lease_grant(lease_grant_request(int(LONG_S)))
+        self._lease = await self._direct._lease_grant(grant_request(int(LONG_S)))
 
     async def grant(self, request: bytes) -> bytes:
         return self._lease

@@ -7,9 +7,8 @@ import base64
 import json
 import signal
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import at_most_once
@@ -18,7 +17,6 @@ from at_most_once import Subject
 from proxy import Proxy
 from test_etcd_client import LocalNode
 
-from clusters.etcd import Etcd
 from clusters.etcd.leases import EtcdLeases
 from clusters.etcd.system import CLIENT_PORT
 from clusters.etcd.watches import EtcdWatch
@@ -28,23 +26,10 @@ from harness.facets import Change
 PATIENCE_S = 5.0
 
 
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNode]:
-    """A real etcd of one member."""
-    local = LocalNode(Path(tmp_path_factory.mktemp("etcd")))
-    try:
-        asyncio.run(Etcd().boot([local]))  # type: ignore[list-item]
-        yield local
-    finally:
-        if local.process is not None:
-            local.process.kill()
-            local.process.wait()
-
-
 @pytest.fixture
-def key(request: pytest.FixtureRequest) -> str:
-    """A key that no other test uses."""
-    return str(request.node.name)
+def node(etcd: LocalNode) -> LocalNode:
+    """A real etcd."""
+    return etcd
 
 
 @asynccontextmanager

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from local_node import LocalNode, booted
+from local_node import LocalNode, open_patiently
 from proxy import Proxy
 
 from clusters.zookeeper import ZooKeeper
@@ -19,23 +19,16 @@ from harness.errors import Definite, Indefinite
 TTL_S = 1.0
 
 
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNode]:
-    """A real ZooKeeper that stands alone."""
-    with booted(ZooKeeper(), tmp_path_factory.mktemp("zookeeper")) as local:
-        yield local
-
-
 @pytest.fixture
-def key(request: pytest.FixtureRequest) -> str:
-    """A key that no other test uses."""
-    return str(request.node.name)
+def node(zookeeper: LocalNode) -> LocalNode:
+    """A real ZooKeeper."""
+    return zookeeper
 
 
 @asynccontextmanager
 async def opened(node: LocalNode, count: int = 2) -> AsyncIterator[list[Any]]:
     made: list[Any] = [ZooKeeper.facets["leases"](node, {}) for _ in range(count)]  # type: ignore[arg-type]
-    await asyncio.gather(*(each.open() for each in made))
+    await asyncio.gather(*map(open_patiently, made))
     try:
         yield made
     finally:
@@ -92,7 +85,7 @@ def test_one_attach_is_at_most_one_arrival(node: LocalNode, key: str) -> None:
         proxy = Proxy(node.ip, CLIENT_PORT)
         await proxy.start()
         leases = ZooKeeperLeases(proxy.address)
-        await leases.open()
+        await open_patiently(leases)
         lease = await leases.grant(5.0)
         proxy.lose(replies=True)
         pending = asyncio.ensure_future(leases.attach(key, 1, lease.id))
@@ -120,7 +113,7 @@ def test_a_renewal_that_no_majority_stands_behind_is_indefinite(node: LocalNode,
         proxy.spare = spare
         await proxy.start()
         leases = ZooKeeperLeases(proxy.address)
-        await leases.open()
+        await open_patiently(leases)
         lease = await leases.grant(5.0)
         proxy.lose(replies=True)
         pending = asyncio.ensure_future(leases.keep_alive(lease.id))

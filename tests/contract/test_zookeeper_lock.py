@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from local_node import LocalNode, booted
+from local_node import LocalNode, open_patiently
 from proxy import Proxy
 
 from clusters.zookeeper import ZooKeeper
@@ -20,23 +20,16 @@ from harness.facets import Leadership
 TTL_S = 1.0
 
 
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNode]:
-    """A real ZooKeeper that stands alone."""
-    with booted(ZooKeeper(), tmp_path_factory.mktemp("zookeeper")) as local:
-        yield local
-
-
 @pytest.fixture
-def key(request: pytest.FixtureRequest) -> str:
-    """A key that no other test uses."""
-    return str(request.node.name)
+def node(zookeeper: LocalNode) -> LocalNode:
+    """A real ZooKeeper."""
+    return zookeeper
 
 
 @asynccontextmanager
 async def opened(node: LocalNode, facet: str = "lock", count: int = 2) -> AsyncIterator[list[Any]]:
     made: list[Any] = [ZooKeeper.facets[facet](node, {}) for _ in range(count)]  # type: ignore[arg-type]
-    await asyncio.gather(*(each.open() for each in made))
+    await asyncio.gather(*map(open_patiently, made))
     try:
         yield made
     finally:
@@ -121,7 +114,7 @@ def test_a_grant_whose_reply_is_lost_is_indefinite(node: LocalNode, key: str) ->
             proxy.spare = spare
             await proxy.start()
             lock = ZooKeeperLock(proxy.address)
-            await lock.open()
+            await open_patiently(lock)
             proxy.lose(replies=True)
             pending = asyncio.ensure_future(lock.try_acquire(f"{key}-{spare}", 5.0))
             await asyncio.wait_for(proxy.replies.wait(), 5)

@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import secrets
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ from clock_servers import PYTHON, Server
 
 from clusters.docker import DockerBackend
 from clusters.netns import NetnsBackend
-from harness.protocols import Backend, Unavailable
+from harness.protocols import Backend, Right, Unavailable
 
 BACKENDS: dict[str, Callable[[str], Backend]] = {"docker": DockerBackend, "netns": NetnsBackend}
+USUAL = frozenset({Right.FILTER, Right.TRACE})
 Body = Callable[..., Awaitable[Any]]
 
 
@@ -45,13 +46,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(message)
 
 
-def run_body(name: str, body: Body, names: Sequence[str], paths: Sequence[Path], args: tuple[Any, ...]) -> Any:
+def run_body(
+    name: str, body: Body, names: Sequence[str], paths: Sequence[Path], rights: Collection[Right], args: tuple[Any, ...]
+) -> Any:
     """Bring up a cluster, run `body(backend, nodes, *args)` on it, and take it down."""
 
     async def main() -> Any:
         backend = BACKENDS[name](secrets.token_hex(4))
         try:
-            nodes = await backend.up(names, paths)
+            nodes = await backend.up(names, paths, rights)
             return await body(backend, nodes, *args)
         except pytest.fail.Exception as error:  # its class cannot travel between processes
             raise AssertionError(str(error)) from error
@@ -82,14 +85,16 @@ def backend_name(request: pytest.FixtureRequest) -> str:
 
 
 def runner(name: str, request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Return `run(body, *args, nodes=3, paths=())` for a backend."""
+    """Return `run(body, *args, nodes=3, paths=(), rights=…)` for a backend."""
 
-    def run(body: Body, *args: Any, nodes: int = 3, paths: Sequence[Path] = ()) -> Any:
+    def run(
+        body: Body, *args: Any, nodes: int = 3, paths: Sequence[Path] = (), rights: Collection[Right] = USUAL
+    ) -> Any:
         names = [f"n{index + 1}" for index in range(nodes)]
         if name != "netns":
-            return run_body(name, body, names, paths, args)
+            return run_body(name, body, names, paths, rights, args)
         pool: ProcessPoolExecutor = request.getfixturevalue("netns_process")
-        return pool.submit(run_body, name, body, names, paths, args).result()
+        return pool.submit(run_body, name, body, names, paths, rights, args).result()
 
     return run
 

@@ -17,7 +17,8 @@ import pytest
 from clock_servers import HOUR_NS, PYTHON, Server, kernels_bytes, near
 from waiting import until_now
 
-from clusters.agent import ptrace, vdso
+from clusters.agent import ptrace
+from clusters.agent.architectures import X86_64
 from clusters.agent.clock import Clock
 from clusters.agent.processes import Refused, thread_states
 from clusters.agent.vdso import Image, Skew, Target
@@ -61,7 +62,7 @@ def test_many_skews_under_load_leave_the_server_as_it_was(busy: Server) -> None:
 def test_an_injector_killed_at_any_time_harms_nobody(busy: Server) -> None:
     """After each SIGKILL the server runs on, and the next injector puts right whatever state it finds."""
     chance = random.Random(5)
-    image = Image()
+    image = Image.own()
     for _ in range(CYCLES):
         child = os.fork()
         if not child:
@@ -105,7 +106,7 @@ def read_until(image: Image, pid: int, last: int) -> None:
 def test_a_reader_killed_at_any_step_harms_nobody(start: Start) -> None:
     """Whichever step of a visit is our last, the thread that ran for us goes on where it was."""
     server = start(["python3", "-c", "import select; print('up', flush=True); select.epoll().poll(3); print('done')"])
-    image, began = Image(), time.monotonic()
+    image, began = Image.own(), time.monotonic()
     for last in itertools.count():
         child = os.fork()
         if not child:
@@ -125,12 +126,11 @@ def test_a_reader_killed_at_any_step_harms_nobody(start: Start) -> None:
     assert 2.9 < time.monotonic() - began + 0.1 < 4.5
 
 
-def test_the_patch_of_another_version_is_undone(busy: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_patch_of_another_version_is_undone(busy: Server) -> None:
     """A patch of which only the place is known is not taken for ours, and is replaced or removed all the same."""
-    image = Image()
-    with monkeypatch.context() as other:
-        other.setattr(vdso, "CODE", vdso.CODE[:-2] + b"\x90\x90")
-        ptrace.apart(lambda: Target(image, busy.pid).patch())
+    image = Image.own()
+    other = Image(X86_64._replace(code=X86_64.code[:-2] + b"\x90\x90"), image.original)
+    ptrace.apart(lambda: Target(other, busy.pid).patch())
     target = Target(image, busy.pid)
     assert not target.patched()
     clock = Clock(lambda: [busy.pid])
@@ -144,7 +144,7 @@ def test_the_patch_of_another_version_is_undone(busy: Server, monkeypatch: pytes
 def test_a_vdso_that_is_not_the_kernels_is_refused(start: Start) -> None:
     """A process whose vDSO somebody else has changed is left alone, with a message that says so."""
     server = start([sys.executable, "-c", PYTHON])
-    image = Image()
+    image = Image.own()
     target = Target(image, server.pid)
     with open(f"/proc/{server.pid}/mem", "r+b", buffering=0) as memory:
         memory.seek(target.start + 0x30)

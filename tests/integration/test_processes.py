@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ ACTIONS: list[tuple[dict[str, Any], str]] = [
     ({"action": "burst", "period_s": 0.2, "share": 0.5}, ""),
     ({"action": "slow", "period_s": 0.02, "share": 0.8}, ""),
     ({"action": "restarts", "period_s": 0.1}, ""),
+    ({"action": "memory"}, "running"),
 ]
 
 
@@ -85,6 +87,70 @@ def test_each_action_is_measured_and_healed(on_backend: Run) -> None:
     on_backend(every_action, nodes=2)
 
 
+GROWS = """
+import signal, time
+kept = []
+def grow(*_):
+    try:
+        kept.append(bytearray(256 << 20))
+        print("grown", flush=True)
+    except MemoryError:
+        print("refused", flush=True)
+signal.signal(signal.SIGHUP, grow)
+print("up", flush=True)
+while True: time.sleep(0.01)
+"""
+
+
+async def out_of_memory(backend: Backend, nodes: Sequence[Node]) -> None:
+    """Let a server ask for memory before, during and after the fault; let one die of it."""
+    node = nodes[0]
+    servers = Servers(nodes)
+    nemesis = Nemesis(servers)
+    await node.start(["python3", "-c", GROWS], log="grows.log")
+    said = ["up"]
+
+    async def told() -> bool:
+        return (await node.read("grows.log")).decode().split() == said
+
+    async def asks(answer: str) -> None:
+        said.append(answer)
+        await node.signal(signal.SIGHUP)
+        await until(told, f"the server says {answer}", 10)
+
+    await until(told, "the server is up")
+    [before] = await node.memory()
+    await asks("grown")
+    value = {"kind": "process", "target": "one", "nodes": ["n1"], "action": "memory"}
+    injected = await nemesis.invoke(Call("inject", 0, value))
+    assert injected["evidence"]["states"] == {"n1": "running"}
+    await asks("refused")
+    healed = await nemesis.invoke(Call("heal", 0, {"kind": "process"}))
+    assert healed["evidence"]["became"] == {"n1": "running"}
+    await asks("grown")
+    again = await node.memory()
+    assert [process.limit_bytes for process in again] == [before.limit_bytes], again
+    await nemesis.invoke(Call("inject", 1, value))
+    await node.signal(signal.SIGUSR1)
+
+    async def dead() -> bool:
+        return await node.state() == "dead"
+
+    await until(dead, "the server died")
+    healed = await nemesis.invoke(Call("heal", 1, {"kind": "process"}))
+    assert (healed["evidence"]["became"], servers.starts) == ({"n1": "dead"}, 1)
+
+    async def unlimited() -> bool:
+        return [process.limit_bytes for process in await node.memory()] == [before.limit_bytes]
+
+    await until(unlimited, "the new server has the limit of before")
+
+
+def test_a_server_whose_memory_is_limited_gets_no_more(on_backend: Run) -> None:
+    """It is refused what it got before and gets again after the heal; one that died runs anew, without a limit."""
+    on_backend(out_of_memory, nodes=1)
+
+
 SLOW_TO_END = """
 import signal, threading
 def end(*_): threading.Timer(0.3, lambda: signal.raise_signal(signal.SIGKILL)).start()
@@ -116,6 +182,37 @@ async def late_end(backend: Backend, nodes: Sequence[Node]) -> None:
 def test_a_signal_has_no_effect_after_the_heal(on_netns: Run) -> None:
     """A server that was about to end is a new one after the heal, which the signal never reached."""
     on_netns(late_end, nodes=1)
+
+
+REFUSES_ONCE = """
+import signal
+def refuse(*_): signal.signal(signal.SIGTERM, signal.SIG_DFL); print("not now", flush=True)
+signal.signal(signal.SIGTERM, refuse)
+print("up", flush=True)
+while True: signal.pause()
+"""
+
+
+async def refused_stop(backend: Backend, nodes: Sequence[Node]) -> None:
+    """Ask a server to stop that does so when it is asked again."""
+    nemesis = Nemesis(Servers(nodes))
+    await nodes[0].start(["python3", "-c", REFUSES_ONCE], log="refuses.log")
+
+    async def up() -> bool:
+        return b"up" in await nodes[0].read("refuses.log")
+
+    await until(up, "the server is up")
+    value = {"kind": "process", "target": "one", "nodes": ["n1"], "action": "stop"}
+    injected = await nemesis.invoke(Call("inject", 0, value))
+    assert injected["evidence"]["states"] == {"n1": "dead"}
+    assert await nodes[0].read("refuses.log") == b"up\nnot now\n"
+    await nemesis.invoke(Call("heal", 0, {"kind": "process"}))
+
+
+@pytest.mark.netns
+def test_a_server_that_refuses_to_stop_is_asked_again(on_netns: Run) -> None:
+    """As Redis does, which cannot stop while it writes its first file after a resync."""
+    on_netns(refused_stop, nodes=1)
 
 
 async def odd_moments(backend: Backend, nodes: Sequence[Node]) -> None:

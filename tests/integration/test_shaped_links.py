@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clusters.node import RemoteNode
-from harness.errors import ClusterError
+from harness.errors import ClusterError, Definite
 from harness.op import Call
 from harness.protocols import Backend, Node
 from nemesis import Nemesis
@@ -68,7 +68,8 @@ async def twice_and_without_servers(backend: Backend, nodes: Sequence[Node]) -> 
     await nodes[0].start(["sleep", "600"])
     slow = {"kind": "packets", "shape": "all", "order": ["n1", "n2"], "delay_ms": 40}
     await nemesis.invoke(Call("inject", 1, slow))
-    await nemesis.invoke(Call("inject", 2, slow | {"delay_ms": 20, "duplicate": 0.5}))
+    with pytest.raises(Definite, match=r"fault 1 \(packets\) is on and holds the links"):
+        await nemesis.invoke(Call("inject", 2, slow | {"delay_ms": 20, "duplicate": 0.5}))
     await nodes[0].signal(signal.SIGKILL)
     await nodes[0].block([nodes[1].ip])
     assert await nodes[0].blocked() == {nodes[1].ip}

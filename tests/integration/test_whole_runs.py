@@ -67,26 +67,14 @@ def servers_on_host(folder: Path) -> list[str]:
     return found
 
 
-def containers_of(pid: int) -> list[dict[str, object]]:
-    """Return what the engine says of the containers of a harness process."""
+def containers_of(pid: int) -> list[str]:
+    """Return the containers of a harness process."""
     client = engine.connect()
     try:
         rows = client.api.containers(all=True, filters={"label": f"kingslayer.pid={pid}"})
-        return [row | {"top": processes_in(client, row["Id"])} for row in rows]
+        return [row["Id"] for row in rows]
     finally:
         client.close()
-
-
-def processes_in(client: object, container: str) -> list[str]:
-    """Return the command lines in a container."""
-    table = client.api.top(container)  # type: ignore[attr-defined]
-    return [row[-1] for row in table["Processes"]]
-
-
-def rules_in(container: str) -> str:
-    """Return the firewall rules of a container."""
-    argv = ["docker", "exec", container, "iptables", "-S"]
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
 def latest(folder: Path) -> RunFolder:
@@ -178,18 +166,15 @@ def test_clients_are_frozen_and_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.docker
-def test_kill_9_leaves_nothing_in_containers(tmp_path: Path) -> None:
-    """After a kill -9 in a fault no server or rule is left within 5 s, the history checks, and clean does the rest."""
+def test_what_kill_9_leaves_checks_and_is_cleaned_away(tmp_path: Path) -> None:
+    """After a kill -9 in a fault the history checks, and clean removes the machines, if no other run has already.
+
+    That nothing is left on the machines themselves is for test_killed_harness.py, for each fault.
+    """
     with running(tmp_path, *ETCD, "--time-limit", "60", "--backend", "docker") as run:
         assert len(containers_of(run.pid)) == 5
         run.kill()
         run.wait()
-
-        def quiet() -> bool:
-            return not any("etcd" in line for row in containers_of(run.pid) for line in row["top"])
-
-        until_now(quiet, "no server is left", 5)
-        until_now(lambda: all("DROP" not in rules_in(str(row["Id"])) for row in containers_of(run.pid)), "no rule", 5)
     summary = json.loads(kingslayer(tmp_path, "check", "store/latest", "--json").stdout)
     assert summary["verdict"] == "valid"
     assert summary["ops"]["ok"] > 100

@@ -35,6 +35,32 @@ class MultiRegisterSpec(Spec):
         return state if all(seen[name] == value for name, value in item.result.items()) else None
 
 
+class KvSpec(Spec):
+    """A string that is put, appended to and read."""
+
+    initial: Hashable = ""
+
+    def call(self, choose: Choose, fresh: int) -> tuple[str, Any]:
+        f = ("get", "put", "append")[choose(3)]
+        return f, None if f == "get" else "ab"[choose(2)]
+
+    def perform(self, state: Any, f: str, value: Any, process: int) -> tuple[Any, Any]:
+        if f == "get":
+            return state, state
+        return (value, value) if f == "put" else (state + value, value)
+
+    def invent(self, choose: Choose, f: str, value: Any) -> Any:
+        return "".join("ab"[choose(2)] for _ in range(choose(4))) if f == "get" else value
+
+    def may(self, state: Any, item: Try) -> Any:
+        if item.f != "get":
+            return self.perform(state, item.f, item.value, item.process)[0]
+        return state if item.result in (UNKNOWN, state) else None
+
+    def pure(self, item: Try) -> bool:
+        return item.f == "get"
+
+
 class ReentrantSpec(Spec):
     """Held by one process, any number of times."""
 

@@ -26,6 +26,11 @@ def small_history(spec: Spec, choose: Choose, most: int = 10) -> History:
     return _altered(spec, history, choose) if source == 1 else history
 
 
+def crowded_history(spec: Spec, choose: Choose) -> History:
+    """Return a history of many clients at once, 70 to 200, of a correct object: whoever accuses it is wrong."""
+    return _Simulation(spec, choose, choose(3), invented=False).run(80 + choose(220), 70 + choose(130))
+
+
 class _Simulation:
     def __init__(self, spec: Spec, choose: Choose, lost_of_eight: int, *, invented: bool) -> None:
         self._spec, self._choose, self._lost, self._invented = spec, choose, lost_of_eight, invented

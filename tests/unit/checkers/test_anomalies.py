@@ -113,6 +113,12 @@ def test_failed_cas_is_evidence_of_what_it_observed() -> None:
     assert _status("w4     : [-]", "c4>8!  :     [-]", "r4     :         [-]") == "valid"
 
 
+def test_a_read_is_called_a_read_though_a_failed_cas_saw_the_same_value_before() -> None:
+    """And not by the other's name."""
+    stale = _anomaly("w4 : [-]", "c2>3!4 :     [-]", "w9 :         [-]", "r4 :             [-]")
+    assert stale.summary.startswith("read of 4 by process 3 began")
+
+
 def test_failed_cas_that_saw_what_it_asked_for() -> None:
     """A cas must not fail where it saw the very value that it asked for."""
     found = _anomaly("w4     : [-]", "c4>8!4 :     [-]")

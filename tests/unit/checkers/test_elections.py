@@ -166,6 +166,12 @@ def test_nobody_campaigned() -> None:
     assert reigns(told(op(1, 0, 1, "watch", "prefix", [{"key": "k", "revision": 1}]))) == ()
 
 
+def test_an_answer_without_id_and_term_names_nobody() -> None:
+    """As null does."""
+    (seen,) = check(A + op(1, 20, 21, "leader", None, {})).anomalies
+    assert "nobody led" in seen.summary
+
+
 @pytest.mark.parametrize(
     "part",
     [

@@ -11,9 +11,9 @@ import pytest
 from brute_force import is_linearizable
 from hypothesis import given
 from hypothesis import strategies as st
-from model_specs import MultiRegisterSpec, PriorityQueueSpec, ReentrantSpec, SemaphoreSpec, TaskSpec
+from model_specs import KvSpec, MultiRegisterSpec, PriorityQueueSpec, ReentrantSpec, SemaphoreSpec, TaskSpec
 from object_histories import is_explained, small_history, tries
-from object_specs import CounterSpec, MutexSpec, QueueSpec, SetSpec, Spec
+from object_specs import AppendSpec, CounterSpec, MutexSpec, QueueSpec, SetSpec, Spec
 from random_histories import small_history as register_history
 
 from checkers import MODELS, Model, forward
@@ -21,7 +21,8 @@ from checkers._kernels import forward as compiled
 from checkers.budget import Budget
 from checkers.linearizability import split
 from checkers.models import COMPARING_CAS_REGISTER, Interval, semaphore
-from checkers.object_models import COUNTER, FENCED_MUTEX, FIFO_QUEUE, MUTEX, OWNER_MUTEX, SET
+from checkers.models_kv import KV
+from checkers.object_models import APPEND, COUNTER, FENCED_MUTEX, FIFO_QUEUE, MUTEX, OWNER_MUTEX, SET
 from harness.history import History
 from harness.plain_kernel import plain
 
@@ -40,6 +41,8 @@ OBJECTS: dict[str, tuple[Model, Spec]] = {
     "fifo-queue": (FIFO_QUEUE, QueueSpec()),
     "priority-queue": (MODELS["priority-queue"], PriorityQueueSpec()),
     "counter": (COUNTER, CounterSpec(1, 2, -1)),
+    "append": (APPEND, AppendSpec(distinct=False)),
+    "kv": (KV, KvSpec()),
     "task": (MODELS["task"], TaskSpec()),
 }
 REGISTERS = {"cas-register": MODELS["cas-register"], "comparing": COMPARING_CAS_REGISTER}
@@ -81,6 +84,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the engine so narrow that small histories need all that large ones do."""
     monkeypatch.setattr(forward, "_BEAM", 1)
     monkeypatch.setattr(forward, "_LEVELS", ((1, 3, 1), (2, 6, 1), (17, 6, 1)))
+    monkeypatch.setattr(forward, "_VAGUE_LEVELS", ((1, 3, 17), (2, 6, 1), (17, 6, 33)))
     monkeypatch.setattr(forward, "_MARK_EVERY", 2)
     monkeypatch.setattr(forward, "_AHEAD", 2)
     monkeypatch.setattr(forward, "_MANY", 0)

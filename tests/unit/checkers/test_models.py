@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from checkers import Linearizable, linearizable, model
+from checkers import MODEL_NAMES, Linearizable, checker_for, linearizable, model
 from harness.errors import HistoryError, UsageError
 from harness.history import History
 from harness.op import Op
@@ -172,6 +172,13 @@ def test_a_value_that_a_model_cannot_read_is_an_error(name: str, calls: list[Cal
     """It gives no verdict, but names the event."""
     with pytest.raises(HistoryError, match=f"event .: .*{message}"):
         _check(name, *calls)
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_every_model_has_its_checker(name: str) -> None:
+    """By name, with limits of the search; nothing at all is valid by each of them."""
+    checker = checker_for(name.replace(":N", ":2"), time_limit_s=5.0)
+    assert checker.check(_one_by_one()).status == "valid"
 
 
 def test_a_semaphore_has_permits() -> None:

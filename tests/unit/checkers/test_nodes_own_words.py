@@ -68,6 +68,16 @@ def test_lines_of_logs() -> None:
     assert LogPatterns().check(history(digest("n1", 7, "aa"))).status == "valid"
 
 
+def test_what_a_damaged_node_logs_is_no_bug() -> None:
+    """A server whose files were damaged is right to refuse them; what the others log is held against them still."""
+    value = {"kind": "damage", "nodes": ["n1"]}
+    damage = {"process": "nemesis", "type": "ok", "f": "inject", "key": 0, "value": value}
+    found = LogPatterns().check(history(damage, line("n1", "panic: a"), line("n2", "panic: b"))).anomalies
+    assert [each.summary for each in found] == ["server.log of n2 says: panic: b"]
+    kill = damage | {"value": {"kind": "kill", "nodes": ["n1"]}}
+    assert LogPatterns().check(history(kill, line("n1", "panic: a"))).status == "invalid"
+
+
 @pytest.mark.parametrize("value", [None, 7, {"at": 1}, {"at": 1, "digest": 2}, {"log": "a", "line": "b"}])
 def test_malformed_events_are_named(value: Any) -> None:
     """What is no digest or no line of a log is an error that names the event."""

@@ -6,13 +6,17 @@ import random
 import time
 from typing import Any
 
+import numpy as np
 import pytest
-from watch_oracle import NEVER, Did, history, is_explained, small
+from watch_oracle import NEVER, Did, history, is_explained, scaled, small, untold
 
 from checkers.watch import WatchChecker
 from harness.errors import HistoryError
+from harness.facets import FROM_NOW
 from harness.history import History
+from harness.op import freeze
 from harness.verdict import Verdict
+from tests import kernel_forms
 
 
 def put(revision: int | None, key: str, value: int, begin: int, end: float) -> Did:
@@ -235,6 +239,76 @@ def test_random_histories_get_the_oracles_verdict(seed: int) -> None:
     assert min(statuses.count("valid"), statuses.count("invalid")) > 200
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_watches_that_do_not_tell_values_get_the_oracles_verdict(seed: int) -> None:
+    """4,000 small histories: no value is held against anybody, everything else is, and the verdict says so."""
+    rng = random.Random(seed)
+    statuses = []
+    for _ in range(1000):
+        items = untold(small(rng))
+        verdict = verdict_of(items)
+        statuses.append(verdict.status)
+        answers = [item.answer["changes"] for item in items if item.f == "watch" and item.kind == "ok"]
+        assert any("values were not compared" in reason for reason in verdict.reasons) == any(
+            len(change) == 2 for changes in answers for change in changes
+        )
+    assert min(statuses.count("valid"), statuses.count("invalid")) > 100
+
+
+@pytest.mark.parametrize("by", [1 << 33, 1 << 58])
+def test_revisions_may_be_far_apart(by: int) -> None:
+    """Only their order counts: those of ZooKeeper jump with each epoch, and any number of 64 bits may come."""
+    rng = random.Random(by)
+    for _ in range(500):
+        items = small(rng)
+        near, far = (WatchChecker().check(history(each)) for each in (items, scaled(items, by)))
+        assert [(each.kind, each.witness) for each in far.anomalies] == [
+            (each.kind, each.witness) for each in near.anomalies
+        ]
+
+
+def test_a_value_that_is_not_told_is_a_value() -> None:
+    """A watch that tells that a key was set contradicts a deletion, and no put."""
+    told, gone = watch(1, [1, "a/1"]), watch(1, [1, "a/1", None])
+    assert verdict_of([ONE, told]).status == verdict_of([delete(1, "a/1", 0, 1), gone]).status == "valid"
+    for items, summary in (
+        ([ONE, told, gone], "delivered a value as the change of a/1 at revision 1, but watch of a/"),
+        ([ONE, TWO, gone, watch(2, [2, "a/2"])], "delivered a deletion as the change of a/1 at revision 1, but that"),
+        ([delete(1, "a/1", 0, 1), told], "delivered a value as the change of a/1 at revision 1, but that"),
+        ([ONE, watch(1, [1, "a/1"], [2, "a/1"])], "no write of that succeeded at this revision, or may have"),
+    ):
+        assert any(summary in anomaly.summary for anomaly in verdict_of(items).anomalies), items
+
+
+def test_a_service_that_keeps_no_changes_is_not_accused_and_the_verdict_says_so() -> None:
+    """A watch that was refused because watches begin now needs no compaction; a refusal as compacted does."""
+    items = [ONE, watch(None, C1), refused(1, 9)._replace(answer=FROM_NOW)]
+    verdict = WatchChecker().check(history(items))
+    assert verdict.status == "valid"
+    assert verdict.reasons == (
+        "the service keeps no changes: every watch began now, and none could go on where another one had ended",
+    )
+    assert WatchChecker().check(history([ONE, watch(None, C1)])).reasons == ()
+
+
+@pytest.mark.parametrize("form", kernel_forms.FORMS)
+def test_both_forms_of_the_kernel_take_deliveries_apart(form: str) -> None:
+    """Changes become columns; equal keys and values have one number, and what is no change is named by its watch."""
+    kernel = kernel_forms.load("deliveries", form)
+    whole = [[[7, "a", True], [1 << 62, "b", None]], [[-9, "a"], [8, "c", 1], [9, "b", [1]], [9, "d", [1]]]]
+
+    def flat(watches: list[Any]) -> tuple[int, list[list[int]]]:
+        columns = [np.zeros(sum(map(len, watches)), np.int64) for _ in range(3)]
+        code = kernel.flatten(watches, {"c": 0}, {None: 0, "untold": 1}, freeze, *columns)
+        return code, [column.tolist() for column in columns]
+
+    assert flat(whole) == (
+        kernel.FITS, [[7, 1 << 62, -9, 8, 9, 9], [1, 2, 1, 0, 2, 3], [2, 0, kernel.UNTOLD, 3, 4, 4]]
+    )  # fmt: skip
+    for broken in ([True, "a", 1], [1, None, 1], [1], [1, "a", 1, 1], (1, "a", 1), 5, [1 << 63, "a", 1]):
+        assert flat([*whole, [broken]])[0] == kernel.MALFORMED + 2
+
+
 def test_the_last_revision_of_a_watch_is_not_owed_whole() -> None:
     """A watch may be cut off between two changes of one revision."""
     both = [put(1, "a/1", 1, 0, 5), put(1, "a/2", 2, 0, 5)]
@@ -252,7 +326,12 @@ def test_a_watch_of_unknown_outcome_says_nothing() -> None:
 @pytest.mark.parametrize(
     "broken",
     [
-        watch(1)._replace(answer={"changes": [[1, "a/1"]]}),
+        watch(1)._replace(answer={"changes": [[1]]}),
+        watch(1)._replace(answer={"changes": [[1, "a/1", 1, 1]]}),
+        watch(1)._replace(answer={"changes": [[1 << 64, "a/1", 1]]}),
+        watch(1)._replace(answer={"changes": [[True, "a/1", 1]]}),
+        watch(1)._replace(answer={"changes": [7]}),
+        watch(1)._replace(answer={"changes": [], "late": [[1]]}),
         watch(1)._replace(answer={"changes": [["1", "a/1", 1]]}),
         watch(1)._replace(answer=[]),
         watch(1)._replace(value={"start": "now"}),

@@ -13,6 +13,7 @@ from random_histories import small_history
 from checkers import MODELS, linearizable
 from checkers.budget import Budget
 from checkers.linearizability import split
+from checkers.operations import Operations
 from checkers.witness import minimal_witness
 from harness.op import Op
 
@@ -64,6 +65,7 @@ def test_without_time_the_witness_is_all_that_proves_it() -> None:
     history = draw("w4 : [-]", "w9 :     [-]", "r9 :         [-]", "r4 :         [-]", "r9 :             [-]")
     (item,) = split(history, MODELS["register"])
     over = Budget(clock=lambda: 1.0, deadline_s=0.0, max_configurations=1_000)
-    assert [op.row for op in minimal_witness(MODELS["register"], item.ops, 7, over)] == [0, 1, 2, 3]
+    ops = Operations.of(item.ops)
+    assert minimal_witness(MODELS["register"], ops, 7, over) == ([0, 1, 2, 3], False)
     enough = Budget(clock=lambda: 1.0, deadline_s=2.0, max_configurations=1_000)
-    assert [op.row for op in minimal_witness(MODELS["register"], item.ops, 7, enough)] == [0, 1, 3]
+    assert minimal_witness(MODELS["register"], ops, 7, enough) == ([0, 1, 3], True)

@@ -13,6 +13,7 @@ from harness.op import Op
 STEP_NS = 100_000_000
 KEYS = ("a/1", "a/2", "b/1")
 NEVER = float("inf")
+SET = "set to something"
 
 
 class Did(NamedTuple):
@@ -114,6 +115,38 @@ def _altered(rng: random.Random, items: list[Did]) -> list[Did]:
     return [*items[:at], item, *items[at + 1 :]]
 
 
+def untold(items: Iterable[Did]) -> list[Did]:
+    """Return the same operations by watches that do not tell to what a key was set."""
+
+    def change(revision: int, key: str, value: Any) -> list[Any]:
+        return [revision, key] if value is not None else [revision, key, None]
+
+    return [
+        item._replace(answer={"changes": [change(*each) for each in item.answer["changes"]]})
+        if item.f == "watch" and item.kind == "ok"
+        else item
+        for item in items
+    ]
+
+
+def scaled(items: Iterable[Did], by: int) -> list[Did]:
+    """Return the same operations with revisions that are farther apart."""
+
+    def answer(item: Did) -> Any:
+        if item.f == "watch" and item.kind == "ok":
+            return {"changes": [[each[0] * by, *each[1:]] for each in item.answer["changes"]]}
+        if item.f in ("put", "delete"):
+            return item.answer and item.answer | {"revision": item.answer["revision"] * by}
+        return item.answer * by
+
+    def value(item: Did) -> Any:
+        if item.f == "watch":
+            return {"start": item.value["start"] and item.value["start"] * by}
+        return item.value * by if item.f == "compact" else item.value
+
+    return [item._replace(answer=answer(item), value=value(item)) for item in items]
+
+
 def is_explained(items: Sequence[Did]) -> bool:
     """Try every revision, of those that somebody saw, for each write of unknown outcome; or that nobody saw it."""
     writes = [item for item in items if item.f in ("put", "delete")]
@@ -136,6 +169,8 @@ def _holds(items: Sequence[Did], truth: list[tuple[Did, int]]) -> bool:
     if len({(item.key, number) for item, number in truth}) < len(truth):
         return False
     facts = {(number, item.key): item.value for item, number in truth}
+    if any(len(change) == 2 for item in _watches(items) for change in item.answer["changes"]):
+        facts = {place: None if value is None else SET for place, value in facts.items()}
     told: list[tuple[float, int]] = [(item.end, number) for item, number in truth if item.kind == "ok"]
     told += [(item.end, item.answer) for item in items if item.f == "revision"]
     for item in _watches(items):
@@ -143,7 +178,7 @@ def _holds(items: Sequence[Did], truth: list[tuple[Did, int]]) -> bool:
         if not _delivered_rightly(item, changes, facts):
             return False
         by_place = {(number, write.key): write for write, number in truth}
-        if any(by_place[revision, key].begin > item.end for revision, key, _ in changes):
+        if any(by_place[revision, key].begin > item.end for revision, key, *_ in changes):
             return False
         told += [(item.end, change[0]) for change in changes]
     if any(end < item.begin and number >= revision for item, revision in truth for end, number in told):
@@ -155,8 +190,9 @@ def _holds(items: Sequence[Did], truth: list[tuple[Did, int]]) -> bool:
 
 
 def _delivered_rightly(item: Did, changes: list[list[Any]], facts: dict[tuple[int, str], Any]) -> bool:
-    places = [(revision, key) for revision, key, _ in changes]
-    if any((revision, key) not in facts or facts[revision, key] != value for revision, key, value in changes):
+    places = [(revision, key) for revision, key, *_ in changes]
+    values = [SET if len(change) == 2 else change[2] for change in changes]
+    if any(place not in facts or facts[place] != value for place, value in zip(places, values, strict=True)):
         return False
     if len(set(places)) < len(places) or [place[0] for place in places] != sorted(place[0] for place in places):
         return False

@@ -45,16 +45,27 @@ def test_a_server_is_paused_only_if_every_living_thread_is_stopped(states: str, 
     assert processes.judge(list(states)) == verdict
 
 
-@given(sources=ADDRESSES, hook=st.booleans())
-def test_the_firewall_gets_the_full_set_in_our_chain_alone(sources: list[str], hook: bool) -> None:
+@given(sources=ADDRESSES.filter(bool), hooked=st.booleans())
+def test_the_firewall_gets_the_full_set_in_our_chain_alone(sources: list[str], hooked: bool) -> None:
     """The script empties our chain, drops each source once, and touches INPUT only to hook the chain in."""
-    lines = firewall.restore_script(sources, hook).splitlines()
+    rules = [f"-s {source}/32 -j DROP" for source in sources]
+    lines = firewall.restore_script({"KINGSLAYER": rules}, {"KINGSLAYER"} if hooked else set()).splitlines()
     assert lines[:2] == ["*filter", ":KINGSLAYER - [0:0]"]
     assert lines[-1] == "COMMIT"
-    assert [line for line in lines if "INPUT" in line] == ["-I INPUT -j KINGSLAYER"] * hook
+    assert [line for line in lines if "INPUT" in line] == ["-I INPUT -j KINGSLAYER"] * (not hooked)
     drops = [line for line in lines if line.endswith("-j DROP")]
     assert drops == [f"-A KINGSLAYER -s {source}/32 -j DROP" for source in sources]
-    assert len(lines) == 3 + hook + len(sources)
+    assert len(lines) == 3 + (not hooked) + len(sources)
+
+
+def test_a_chain_without_rules_is_taken_away() -> None:
+    """The script unhooks and deletes a chain that is there, and does not mention one that is not."""
+    script = firewall.restore_script({"KINGSLAYER": [], "KINGSLAYER-TO": []}, {"KINGSLAYER-TO"})
+    assert script.splitlines()[1:-1] == [
+        ":KINGSLAYER-TO - [0:0]",
+        "-D OUTPUT -j KINGSLAYER-TO",
+        "-X KINGSLAYER-TO",
+    ]
 
 
 @given(counts=st.dictionaries(st.ip_addresses(v=4).map(str), st.integers(0, 2**40)))

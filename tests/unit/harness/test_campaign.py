@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -92,8 +93,9 @@ def test_ctrl_c_ends_the_campaign_with_what_there_is(tmp_path: Path) -> None:
     """The run that goes on is stopped, checked and stored; its row is shown; the exit code is 130."""
     argv = [*COMMAND, "memory", "--workload", "register", "--nemesis", "none", "--seeds", "3", "--time-limit", "60"]
     with subprocess.Popen([*argv, "--store", str(tmp_path)], stdout=subprocess.PIPE, text=True) as child:
-        while not list(tmp_path.glob("*/*/history.jsonl")):
+        while not list(tmp_path.glob("memory-*/*/history.jsonl")):  # and not in a link that is in the making
             assert child.poll() is None
+            time.sleep(0.01)
         child.send_signal(signal.SIGINT)
         output = child.communicate(timeout=30)[0]
     assert child.returncode == 130

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.cli import _config, cli
-from harness.config import RunConfig, Schedule, Step
+from harness.config import RunConfig, Schedule, Step, When
 
 words = st.text(st.characters(min_codepoint=33, max_codepoint=382, exclude_categories=["Cs", "Cc"]), min_size=1)
 names = st.text("abcdefgh-", min_size=1, max_size=8).filter(lambda name: name[0] != "-" and name != "none")
@@ -54,5 +54,11 @@ def test_the_record_reads_back(config: RunConfig) -> None:
 
 def test_a_schedule_reads_back() -> None:
     """schedule.json holds the faults as they were planned."""
-    schedule = Schedule((Step(fault=0, kind="partition", start_s=1, stop_s=2.5, params={"shape": "one"}),))
+    when = When(moment="log line", pattern="x", delay_ms=5, lasts_s=1)
+    schedule = Schedule(
+        (
+            Step(fault=0, kind="partition", start_s=1, stop_s=2.5, params={"shape": "one"}),
+            Step(fault=1, kind="kill", start_s=0, stop_s=9, when=when),
+        )
+    )
     assert msgspec.json.decode(msgspec.json.encode(schedule), type=Schedule) == schedule

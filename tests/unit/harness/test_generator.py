@@ -19,6 +19,7 @@ from harness.generator import (
     calls,
     clients,
     each_process,
+    every,
     limit,
     mix,
     nemesis,
@@ -340,3 +341,20 @@ def test_a_run_as_the_runner_composes_it(world: World) -> None:
     assert {each.call.key for each in finals if each.outcome == "ok"} == {0, 1, 2}
     assert min(each.invoke_ns for each in finals) >= max(each.end_ns for each in driven) + 100 * MS
     assert names([each for each in done if each.process == NEMESIS]) == ["inject", "heal"] * world.nemesis
+
+
+@given(seeds)
+@settings(max_examples=20, deadline=None)
+def test_every_gives_the_rare_one_at_its_own_rate(seed: int) -> None:
+    """However often it is asked: once in its interval on average, never twice within one slot, the other else."""
+    source = every(0.1, calls(lambda _: Call("rare")), calls(lambda _: Call("common"))).start(Random(seed))
+    context = Context(0, 0, 1, 1)
+    times = []
+    for at in range(100_000):
+        context.time_ns = at * MS // 10
+        found = source.next(context)
+        assert isinstance(found, Call)
+        if found.f == "rare":
+            times.append(context.time_ns)
+    assert 70 <= len(times) <= 140
+    assert all(two - one <= 201 * MS for one, two in itertools.pairwise(times))

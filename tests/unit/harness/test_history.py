@@ -161,6 +161,27 @@ def test_columns_pair_invocations_with_completions() -> None:
     assert (counts.invoke, counts.ok, counts.fail, counts.info) == (4, 1, 1, 2)
 
 
+def test_a_part_of_the_operations_is_as_if_there_were_no_others() -> None:
+    """Their columns are those of a history without the others, but for the rows of the events."""
+    events = [
+        op(0, 1, "invoke", "join", key="s1"),
+        op(1, 2, "invoke", "write", key="k2", value=5),
+        op(2, 1, "ok", "join", key="s1", value=7),
+        op(3, 2, "ok", "write", key="k2", value=5),
+        op(4, 3, "invoke", "read", key="k1"),
+        op(5, 3, "ok", "read", key="k1", value=None),
+    ]
+    part = History(events).only(("read", "write", "cas"))
+    alone = History([each for each in events if each.f != "join"]).columns
+    assert (part.columns.fs, list(part.columns.keys)) == (("write", "read"), ["k2", "k1"])
+    assert part.columns.invoke.tolist() == [1, 4]
+    for name in ("f", "key", "outcome", "process"):
+        assert getattr(part.columns, name).tolist() == getattr(alone, name).tolist()
+    assert [part.columns.values[value] for value in part.columns.result] == [5, None]
+    assert [key for key, _ in part.by_key()] == ["k2", "k1"]
+    assert len(History(events).only(("cas",)).columns) == 0
+
+
 def test_keys_are_told_apart_as_json_does() -> None:
     """1, true, "1" and [1] are four keys; equal lists and objects are one."""
     keys: list[Any] = [1, True, "1", [1], [1], {"a": 1, "b": [2]}, {"b": [2], "a": 1}]
@@ -233,7 +254,8 @@ def test_a_heal_of_nothing_is_no_fault() -> None:
 
 
 @pytest.mark.parametrize("more", [{"key": 0}, {"key": [1], "value": {"kind": "pause"}}, {"key": 0, "value": [1]},
-                                  {"key": True, "value": {"kind": "pause"}}])  # fmt: skip
+                                  {"key": True, "value": {"kind": "pause"}},
+                                  {"key": 0, "value": {"kind": ["pause"]}}])  # fmt: skip
 def test_an_event_of_the_nemesis_without_its_fault_is_an_error(more: dict[str, Any]) -> None:
     """What somebody else's nemesis wrote is a HistoryError, and no crash."""
     with pytest.raises(HistoryError, match="event 0: inject of the nemesis does not tell which fault"):

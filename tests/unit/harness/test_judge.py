@@ -138,3 +138,26 @@ def test_the_summary_holds_what_the_judge_was_told(tmp_path: Path) -> None:
     assert (summary.store, summary.reasons, summary.seconds.parse) == (str(tmp_path), ("late",), 1.235)
     assert [(fault.kind, fault.verified) for fault in summary.faults] == [("pause", True)]
     assert judge(GOOD, [VALID], errors=["no logs"]).error == "no logs"
+
+
+@pytest.mark.parametrize(("late", "verdict"), [([], "valid"), (["n1", "n2"], "valid"), (["n1", "n2", "n3"], "error")])
+def test_a_cluster_that_is_lost_for_good_is_an_error(late: list[str], verdict: str) -> None:
+    """Where some node serves again the rest is a remark; where none does, nobody could look at what was kept."""
+    events = list(GOOD.events)
+    last = events[-1]
+    mark = {"process": "run", "f": "final", "type": "invoke", "value": {"late": late, "nodes": 3}}
+    events.append(Op(index=last.index + 1, time=last.time + 1, **mark))  # type: ignore[arg-type]
+    summary = judge(History(events, "run"), [VALID])
+    assert (summary.verdict, bool(summary.error)) == (verdict, verdict == "error")
+    assert judge(History(events, "run"), [INVALID]).verdict == "invalid"
+
+
+def test_a_fault_that_did_not_come_is_a_remark() -> None:
+    """It makes a run neither an error nor does it count as a fault; a reader is told why it did not come."""
+    events = list(history().events)
+    value = {"kind": "pause"}
+    for kind, error in (("invoke", None), ("fail", "the moment did not come within 5 s: election")):
+        events.append(Op(len(events), len(events), NEMESIS, kind, "await", key=3, value=value, error=error))  # type: ignore[arg-type]
+    summary = judge(History(events), [VALID])
+    assert (summary.verdict, summary.faults, summary.error) == ("valid", (), None)
+    assert summary.reasons == ("fault 3 (pause) did not come: the moment did not come within 5 s: election",)

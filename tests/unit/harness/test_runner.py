@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from clusters.memory.register_bugs import REGISTER_BUGS
 from harness.errors import ClusterError, ContractError, Definite
 from harness.history import History
 from harness.op import NEMESIS, STATUS
-from harness.protocols import FacetFactory, Node
+from harness.protocols import FacetFactory, Node, Right
 from harness.runner import Result
 from harness.verdict import Verdict
 from workloads.register import RegisterWorkload
@@ -108,8 +108,8 @@ def test_a_schedule_is_replayed(usual: Result, tmp_path: Path) -> None:
 class Liars(MemoryBackend):
     """Machines that say yes and do nothing."""
 
-    async def up(self, names: Sequence[str], paths: Sequence[Path]) -> list[Node]:
-        nodes = await super().up(names, paths)
+    async def up(self, names: Sequence[str], paths: Sequence[Path], rights: Collection[Right] = ()) -> list[Node]:
+        nodes = await super().up(names, paths, rights)
         for node in nodes:
             node.block = node.signal = self._nothing  # type: ignore[method-assign, assignment]
         return nodes

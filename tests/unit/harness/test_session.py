@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,15 @@ import pytest
 from silent import Silent
 
 from clusters.memory import BUGS, Memory
-from harness.config import RunConfig
+from clusters.noop import Noop
+from harness.config import RunConfig, Schedule, Step, When
 from harness.errors import ClusterError, ContractError, UsageError
-from harness.session import Session, check_facets, check_options, node_names, plan, run
+from harness.session import Session, check_facets, check_faults, check_options, lacking, node_names, plan, run
+from nemesis import FAMILIES
 from workloads.register import RegisterWorkload
+
+IMPOSSIBLE = FAMILIES.keys() - {"partition", "pause", "kill"}
+"""Families that the system memory cannot have."""
 
 
 def config(**more: Any) -> RunConfig:
@@ -35,6 +41,76 @@ def test_the_plan_depends_on_the_seed_alone() -> None:
     assert plan(one).steps
     assert plan(one) != plan(config(nemesis=("partition", "pause", "kill"), seed=2))
     assert plan(config()).steps == ()
+
+
+def test_all_is_every_family_that_is_possible() -> None:
+    """What "all" stands for is told, with the reasons of what it leaves out, and recorded by name for a replay."""
+    told = Silent()
+    session = Session.open(config(), told)
+    every = config(nemesis=("all",), time_limit_s=120)
+    schedule = session.plan(every, told)
+    missing = lacking(every, session.backend, session.system)
+    assert set(missing) == IMPOSSIBLE
+    assert {step.kind for step in schedule.steps} == {"partition", "pause", "kill"}
+    assert "all faults: partition, pause, kill" in told.phases
+    assert "  no clock: nodes in memory have no clock of their own" in told.phases
+    assert "  no membership: memory cannot do it" in told.phases
+    filled = session.fill(every)
+    assert filled.nemesis == ("partition", "pause", "kill")
+    assert session.plan(filled, told) == schedule
+    assert "partition" in lacking(config(nodes=1), session.backend, session.system)
+    assert told.warnings == []
+
+
+def test_a_family_apart_is_no_part_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only who names it gets it; beside all, too."""
+    apart = dataclasses.replace(FAMILIES["kill"], apart="no system bears it")
+    monkeypatch.setitem(FAMILIES, "kill", apart)
+    session = Session.open(config(), Silent())
+    assert session.fill(config(nemesis=("all",))).nemesis == ("partition", "pause")
+    assert session.fill(config(nemesis=("all", "kill"))).nemesis == ("partition", "pause", "kill")
+    told = Silent()
+    session.plan(config(nemesis=("all",)), told)
+    assert "  no kill: no system bears it" in told.phases
+    with pytest.raises(UsageError, match="no membership with memory"):
+        session.plan(config(nemesis=("all", "membership")), told)
+
+
+def test_families_without_room_are_named() -> None:
+    """Where the time is too short for each family, the run says which do not come."""
+    told = Silent()
+    session = Session.open(config(), told)
+    schedule = session.plan(config(nemesis=("all",), time_limit_s=10), told)
+    (came,) = [step.kind for step in schedule.steps]
+    (warning,) = told.warnings
+    late = ", ".join(name for name in ("partition", "pause", "kill") if name != came)
+    assert warning.startswith(f"no time for {late} (one every 6 s, in 10 s)")
+
+
+def test_a_file_stands_alone(tmp_path: Path) -> None:
+    """A schedule file is read with the run's time limit; families beside it are a usage error."""
+    path = tmp_path / "mine.toml"
+    path.write_text('[[phase]]\nfaults = "all"\ninterval = 4')
+    schedule = plan(config(nemesis=(str(path),)), IMPOSSIBLE)
+    assert {step.kind for step in schedule.steps} == {"partition", "pause", "kill"}
+    with pytest.raises(UsageError, match=r"mine\.toml,kill") as caught:
+        plan(config(nemesis=(str(path), "kill")))
+    assert "one file" in caught.value.hint
+
+
+def test_moments_need_nodes_that_tell() -> None:
+    """Where nodes tell no roles, only lines of logs can be waited for; this is said before anything starts."""
+
+    def aimed(moment: str, pattern: str = "") -> Schedule:
+        when = When(moment=moment, pattern=pattern, lasts_s=1)
+        params = {"target": "one", "nodes": ["moment"]}
+        return Schedule((Step(fault=0, kind="kill", start_s=0, stop_s=9, params=params, when=when),))
+
+    backend = Session.open(config(), Silent()).backend
+    check_faults(aimed("election"), config(), backend, Memory())
+    check_faults(aimed("log line", "x"), config(), backend, Noop())
+    with pytest.raises(UsageError, match="no 'election' with noop: its nodes do not tell their roles"):
+        check_faults(aimed("election"), config(), backend, Noop())
 
 
 def test_node_names() -> None:

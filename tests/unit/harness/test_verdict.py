@@ -60,6 +60,7 @@ def test_the_summary_is_as_the_format_says() -> None:
         "anomalies": [{"checker": "c", "kind": "stale read", "summary": "s", "witness": [1, 2], "key": "k"}],
         "ops": {"invoke": 4, "ok": 2, "fail": 1, "info": 1},
         "faults": [{"kind": "kill", "verified": True}],
+        "coverage": [],
         "engine": "",
         "seconds": {"parse": 0.0, "check": 0.0},
         "seed": 7,

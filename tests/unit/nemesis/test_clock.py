@@ -24,7 +24,7 @@ def test_plans_go_from_milliseconds_to_days_in_every_shape() -> None:
     plans = [family("clock").check(family("clock").plan(Random(seed), NODES), NODES) for seed in range(400)]
     clocks = [plan for plan in plans if isinstance(plan, ClockParams)]
     assert {plan.shape for plan in clocks} == {"offset", "strobe", "drift", "walk"}
-    assert {plan.target for plan in clocks} == {"one", "minority", "majority", "all", "leader"}
+    assert {plan.target for plan in clocks} == {"one", "minority", "majority", "all", "leader", "all-but-leader"}
     assert {plan.clocks for plan in clocks} == {("realtime",)}
     offsets = [abs(plan.offset_ms) for plan in clocks if plan.offset_ms]
     assert OFFSET_MS[0] <= min(offsets) < 100

@@ -71,13 +71,16 @@ def test_every_plan_can_be_injected_and_healed(name: str) -> None:
     async def story(cluster: Cluster, nemesis: Nemesis) -> None:
         for seed in range(60):
             params = family(name).plan(Random(seed), NAMES)
+            leader = await cluster.leader()
             result = await nemesis.invoke(inject({"kind": name} | params, seed))
             assert not await whole(cluster)
             assert result["evidence"]
             assert {"kind": name} | params == {key: result[key] for key in ["kind", *params]} | (
-                {"nodes": ["leader"]} if params.get("target") == "leader" else {}
+                {"nodes": params["nodes"]} if "leader" in params.get("target", "") else {}
             )
             assert "leader" not in result.get("nodes", [])
+            if params.get("target") == "all-but-leader":
+                assert result["nodes"] == [node for node in NAMES if node != leader]
             healed = await nemesis.invoke(heal(name, seed))
             assert healed["evidence"]
             assert await whole(cluster)
@@ -278,11 +281,14 @@ def test_misuse_is_told_apart() -> None:
 
 
 UNFIT: list[tuple[dict[str, Any], str]] = [
+    ({"kind": "power", "target": "one", "nodes": ["n2"]}, "nodes in memory have no disk"),
+    ({"kind": "disk", "target": "one", "nodes": ["n2"], "trouble": "full"}, "nodes in memory have no disk"),
     (
         {"kind": "clock", "target": "one", "nodes": ["n2"], "shape": "offset", "offset_ms": 5},
         "n2: nodes in memory have no clock of their own",
     ),
     ({"kind": "packets", "shape": "all", "order": NAMES, "loss": 0.5}, "nodes in memory call each other"),
+    ({"kind": "access", "target": "one", "nodes": ["n2"], "cut": True}, "clients have no links to these nodes"),
     (
         {"kind": "process", "target": "one", "nodes": ["n2"], "action": "slow", "period_s": 0.1, "share": 0.5},
         "have no processes of their own",

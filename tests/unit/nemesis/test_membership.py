@@ -124,6 +124,19 @@ def test_a_member_that_does_not_answer_fails_the_fault() -> None:
     on_cluster(story)
 
 
+def test_members_that_are_no_nodes_are_left_alone() -> None:
+    """Whom clients add is no matter of the fault: its lists are those of nodes."""
+
+    async def story(cluster: Cluster, nemesis: Nemesis, system: Changing) -> None:
+        for known in system.lists.values():
+            known.add("127.1.0.1")
+        told = await nemesis.invoke(Call("inject", 0, {"kind": "membership"} | N2))
+        assert told["evidence"]["members"] == ["n1", "n3", "n4", "n5"]
+        await nemesis.invoke(Call("heal", 0, {"kind": "membership"}))
+
+    on_cluster(story)
+
+
 @pytest.mark.parametrize(
     ("params", "said"),
     [

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from clusters.agent.packets import Link, attribute, attributes, flipped
+from clusters.agent.packets import Link, Packets, attribute, attributes, flipped
 from clusters.agent.processes import Refused
 from harness.errors import UsageError
 from harness.protocols import Trial
 from nemesis import family
+from nemesis.figures import FIGURES
 from nemesis.grudge import SHAPES
-from nemesis.packets import FIGURES, PacketsParams, Tally
+from nemesis.packets import PacketsParams
+from nemesis.trials import Tally
 
 NODES = ["n1", "n2", "n3", "n4", "n5"]
 ALL: dict[str, Any] = {"shape": "all", "order": NODES}
@@ -119,9 +121,17 @@ def test_each_effect_is_evident_or_an_objection(figures: dict[str, float], seen:
 
 
 def test_a_link_is_healed_when_nothing_happens_on_it() -> None:
-    """Lost, doubled or late packets, and none faster than the delay, are objections to a heal."""
+    """Lost, doubled, late or an earlier look's packets, and none faster than the delay, are objections to a heal."""
     params = family("packets").check(ALL | {"delay_ms": 20}, NODES)
     assert isinstance(params, PacketsParams)
     assert tally(40).healed(params) == []
     assert tally(40, arrived=39).healed(params) == ["39 of 40 packets arrive, 0 twice, 0 late"]
+    assert tally(40, arrived=41).healed(params) == ["41 of 40 packets arrive, 0 twice, 0 late"]
     assert "as if it were held" in tally(40, **SLOW).healed(params)[0]
+
+
+def test_a_queue_that_was_closed_in_the_same_round_is_no_error() -> None:
+    """The agent's loop may tell of packets that waited when a request, answered just before, closed their queue."""
+    packets = Packets(1)
+    packets.take()
+    assert packets.tick() is None

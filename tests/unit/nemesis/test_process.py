@@ -20,7 +20,7 @@ def test_plans_have_every_action_on_every_target() -> None:
     plans = [family("process").check(family("process").plan(Random(seed), NODES), NODES) for seed in range(300)]
     chosen = [plan for plan in plans if isinstance(plan, ProcessParams)]
     assert {plan.action for plan in chosen} == set(ACTIONS)
-    assert {plan.target for plan in chosen} == {"one", "minority", "majority", "all", "leader"}
+    assert {plan.target for plan in chosen} == {"one", "minority", "majority", "all", "leader", "all-but-leader"}
     assert {plan.signal for plan in chosen} == {"", *CHOSEN_SIGNALS}
 
 

@@ -139,7 +139,7 @@ def test_the_page_says_it_all_in_order() -> None:
     run = sample(2_000, anomalies=3)
     page = Page(render(run.record, run.history, run.summary, run.logs))
     assert [attrs.get("id", "verdict") for tag, attrs in page.tags if tag == "section"] == [
-        "verdict", "anomalies", "plots", "nodes", "terms", "faults", "run", "logs",
+        "verdict", "anomalies", "plots", "nodes", "terms", "faults", "coverage", "run", "logs",
     ]  # fmt: skip
     for said in ("invalid", "A promise was broken", "8 of 8", "n1 n4 | n2 n3 n5", "172.30.0.13", "3.11.2", "seed 7"):
         assert said in page.text

@@ -138,7 +138,7 @@ def test_every_workload_is_whole(name: str) -> None:
     workload = find(name)({})
     assert workload.name == name
     assert 0 < len(workload.summary) <= 120
-    assert workload.facet
+    assert workload.facets
     assert workload.checkers()
 
 

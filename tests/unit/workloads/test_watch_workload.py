@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 from test_register import asked
 
 from harness.errors import ContractError, Definite, Indefinite
-from harness.facets import Change
+from harness.facets import FROM_NOW, Change
 from harness.op import Call
 from workloads.watch import PREFIXES, WatchWorkload
 
@@ -136,3 +137,30 @@ def test_the_final_watches_are_of_every_prefix_from_the_first_revision_that_is_k
     assert asked_for["a/"]["start"] == 5
     assert asked_for["a/"]["until"] == 7
     assert "until" not in asked_for["b/"]
+
+
+def test_where_watches_only_begin_now_no_other_start_is_asked_for_again() -> None:
+    """Once the service has said so: no start, no compaction, and at the end a watch that can be begun."""
+    workload = WatchWorkload({})
+    client = workload.client(Scripted())
+    asyncio.run(client.invoke(Call("put", "a/1", 1)))
+    asyncio.run(client.invoke(Call("revision")))
+    assert {call.value["start"] is None for _, call in asked(workload.generator(), 500) if call.f == "watch"} == {
+        True,
+        False,
+    }
+    with pytest.raises(Definite):
+        done(Scripted(failure=Definite("watches begin now", observed=FROM_NOW)), WATCH, workload)
+    after = [call for _, call in asked(workload.generator(), 1000)]
+    assert {call.value["start"] for call in after if call.f == "watch"} == {None}
+    assert {call.f for call in after} == {"put", "delete", "watch", "revision"}
+    last = [workload._last(prefix) for prefix in PREFIXES]
+    assert [call.value["start"] for call in last] == [None] * 3
+    assert all("until" not in call.value for call in last)
+
+
+def test_a_value_that_is_not_told_is_left_out() -> None:
+    """A deletion has null, and a change of which only the key is known has no third element."""
+    facet = Scripted((Change("a/1", 8, UNSET), Change("a/2", 9)))
+    facet.late = (Change("a/1", 10, UNSET),)
+    assert done(facet, WATCH) == {"changes": [[8, "a/1"], [9, "a/2", None]], "late": [[10, "a/1"]]}

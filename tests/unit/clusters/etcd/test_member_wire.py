@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from clusters.etcd.member_wire import (
     ClusterMember,
+    add_reply,
     add_request,
     list_reply,
     list_request,
     remove_request,
     status_leader,
+    status_version,
 )
 from clusters.etcd.wire import field
 
 
 def test_requests_have_etcds_fields() -> None:
-    """A list that is linearizable, a voting member's peer URL, and an id that fills 64 bits."""
+    """A list of all or the node's own, a peer URL of whoever votes or learns, an id that fills 64 bits."""
     assert list_request() == b"\x08\x01"
+    assert list_request(linearizable=False) == b""
     assert add_request("http://a:1") == b"\x0a\x0ahttp://a:1"
+    assert add_request("http://a:1", voting=False) == b"\x0a\x0ahttp://a:1\x10\x01"
     assert remove_request((1 << 64) - 1) == b"\x08" + b"\xff" * 9 + b"\x01"
 
 
@@ -32,6 +36,14 @@ def test_members_are_read() -> None:
         ClusterMember(9, "", ("http://c:1",)),
     ]
     assert list_reply(b"") == []
+
+
+def test_a_new_member_and_a_version_are_read() -> None:
+    """The member that was added, not the list that comes with it; a version with or without a suffix."""
+    new, other = field(1, 9) + field(3, b"http://c:1"), field(1, 7) + field(2, b"n1")
+    assert add_reply(field(1, field(2, 7)) + field(2, new) + field(3, other)).id == 9
+    assert status_version(field(2, b"3.4.23") + field(4, 12)) == (3, 4, 23)
+    assert status_version(field(2, b"3.6.0-rc.1")) == (3, 6, 0)
 
 
 def test_the_leader_is_read() -> None:

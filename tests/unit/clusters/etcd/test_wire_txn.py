@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clusters.etcd import wire, wire_txn
+from clusters.etcd import lock_wire, wire, wire_txn
 from clusters.etcd.wire import field
 from clusters.etcd.wire_txn import KeyValue
 
@@ -22,7 +22,7 @@ from clusters.etcd.wire_txn import KeyValue
         (wire_txn.delete(b"k"), "1a030a016b"),
         (wire_txn.get(b"k"), "0a030a016b"),
         (wire_txn.get_prefix(b"k/"), "0a080a026b2f12026b30"),
-        (wire_txn.lease_grant_request(2), "0802"),
+        (lock_wire.grant_request(2), "0802"),
         (wire_txn.txn_request([b"c"], [b"t", b"u"]), "0a016312017412" + "0175"),
     ],
 )
@@ -53,15 +53,15 @@ def test_what_is_left_out_is_nothing() -> None:
 
 def test_the_id_of_a_lease() -> None:
     """It is read from the reply; a reply without one is none."""
-    assert wire_txn.lease_id(field(1, b"") + field(2, 77) + field(3, 2)) == 77
+    assert lock_wire.lease_reply(field(1, b"") + field(2, 77) + field(3, 2)) == (77, 2)
     with pytest.raises(wire.WireError, match="without an id"):
-        wire_txn.lease_id(field(1, b""))
+        lock_wire.lease_reply(field(1, b""))
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_reply_or_a_wire_error(data: bytes) -> None:
     """Bytes from outside raise nothing but WireError."""
-    for decode in (wire_txn.txn_result, wire_txn.lease_id):
+    for decode in (wire_txn.txn_result, lock_wire.lease_reply):
         try:
             decode(data)
         except wire.WireError:

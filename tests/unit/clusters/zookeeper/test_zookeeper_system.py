@@ -90,3 +90,10 @@ def test_only_refusals_of_the_leader_are_definite() -> None:
     """Sessions that ended, lost connections and time-outs are not in the table."""
     assert all(is_definite(code) for code in DEFINITE)
     assert not any(is_definite(code) for code in (-1, -4, -7, -112, -118, -122, -127))
+
+
+def test_watches_are_offered_where_events_tell_their_transaction() -> None:
+    """That is since 3.9; without it no delivery could be held against a change."""
+    assert {version: "watch" in ZooKeeper(version).facets for version in ZooKeeper.versions} == {
+        "3.8.0": False, "3.9.3": True, "3.9.6": True,
+    }  # fmt: skip

@@ -3,7 +3,7 @@
 #   fake = real + offset + ((real - anchor) * rate >> 32)       all in ns; rate in 2**-32
 #
 # Position-independent; caller-saved registers only; `time` alone uses the stack, below its pointer, as a leaf may.
-# clusters/agent/payload.py holds the bytes: as payload.s -o p.o && objcopy -O binary -j .text p.o p.bin
+# architectures.py holds the bytes: as payload_x86_64.s -o p.o && objcopy -O binary -j .text p.o p.bin
 
         .set    SYS_GETPID, 39
         .set    SYS_GETTIMEOFDAY, 96
