@@ -30,6 +30,10 @@ ASK_TIMEOUT_S: Final = 0.4
 POLL_S: Final = 0.05
 REPLICAS_MAX: Final = 5
 
+FOUNDINGS_MAX: Final = 3
+FOUNDING_TIMEOUT_S: Final = 30.0
+"""Usually it takes one or two seconds; where the first leader is lost meanwhile, an election more (4 to 9)."""
+
 READS: Final = ("leader", "direct")
 CLIENTS: Final = Clients("NATS", "clusters.nats", "nats", CLIENT_PORT)
 
@@ -96,11 +100,35 @@ class Nats:
         return (install(self.version).parent,)
 
     async def boot(self, nodes: Sequence[Node]) -> None:
-        """See System. The servers look for each other, so all start at once; then the bucket is made."""
+        """See System. The servers look for each other, so all start at once; then the bucket is made.
+
+        A founding may fail for good, with every server alive (seen of 2.10.27; the list of peers is in its raft.go).
+        Each server begins with itself as the only peer of the cluster's raft, and the first leader's list of peers,
+        itself alone, replaces the followers' own; it then adds whoever answers. Where it loses its lead before it has
+        added all (a starved processor or a slow disk for 4 s are enough), the next leader
+
+        - may not be in its own list: it never answers itself, so it never adds itself, and has one peer too few for
+          the bucket ("no suitable peers for placement"), while every server calls itself healthy;
+        - or counts two peers and is content with them, while the third stays a candidate of a higher term.
+
+        What was founded so has taken no operation yet, so it may be founded again. A server that ended is an error at
+        once, and the last founding has the longer patience, and says what it waits for.
+        """
         binary = str(install(self.version))
-        await asyncio.gather(*(self._configure(node, nodes) for node in nodes))
         self._argv = {node.name: [binary, "-c", f"{node.folder}/nats.conf"] for node in nodes}
         self._names = {_peer_id(node.name): node.name for node in nodes}
+        for _ in range(FOUNDINGS_MAX - 1):
+            try:
+                async with asyncio.timeout(FOUNDING_TIMEOUT_S):
+                    await self._found(nodes)
+                return
+            except TimeoutError:
+                await asyncio.gather(*(node.wipe() for node in nodes))
+        await self._found(nodes)
+
+    async def _found(self, nodes: Sequence[Node]) -> None:
+        """Make a cluster with a bucket out of wiped nodes."""
+        await asyncio.gather(*(self._configure(node, nodes) for node in nodes))
         await asyncio.gather(*(self.start(node) for node in nodes))
         await self._wait(nodes, "start")
         await self._make_bucket(nodes)

@@ -8,14 +8,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from virtual_time import now_ns
-
 from harness.generator import Generator
 from harness.history import History
 from harness.op import Call, Op
 from harness.protocols import Client
 from harness.recorder import Recorder
 from harness.worker import Drive
+from tests.virtual_time import now_ns
 
 TIMEOUT_S = 0.1
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import virtual_time
 
 from clusters.memory import Memory, MemoryBackend
 from harness.closing import DIGEST_S, LINES_MAX, ROUNDS, compare, fetch_logs
@@ -19,6 +18,7 @@ from harness.op import Op
 from harness.protocols import Node, NodeDigest
 from harness.recorder import Recorder
 from harness.store import RunFolder
+from tests import virtual_time
 
 
 class Scripted(Memory):

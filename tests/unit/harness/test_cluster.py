@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from virtual_time import run
 
 from clusters.memory import Memory, MemoryBackend
 from harness.cluster import READY_POLL_S, STATUS_S, Cluster
 from harness.errors import UsageError
 from harness.protocols import Node, NodeStatus
+from tests.virtual_time import run
 
 NAMES = ["n1", "n2", "n3"]
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from stage import Do, seconds
-from virtual_time import now_ns, run
 
 from harness.config import Schedule, Step, When
 from harness.course import course, hands
@@ -20,6 +19,7 @@ from harness.history import History
 from harness.op import Call, Op
 from harness.recorder import Recorder
 from harness.worker import Drive
+from tests.virtual_time import now_ns, run
 
 N1: dict[str, Any] = {"target": "one", "nodes": ["n1"]}
 WHEN = When(moment="became leader", delay_ms=50, lasts_s=2)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from stage import TIMEOUT_S, Do, Stage, seconds
-from virtual_time import run
 
 from harness.errors import ContractError
 from harness.generator import calls, limit, once, phases, sleep, stagger, time_limit
 from harness.history import History
 from harness.op import Call, Op
+from tests.virtual_time import run
 
 READ = Call("read", "k")
 WORKERS = 4

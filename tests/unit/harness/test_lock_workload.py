@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import virtual_runs
-import virtual_time
 
 from clusters.memory.lock_bugs import LOCK_BUGS
 from harness.config import RunConfig
@@ -17,6 +16,7 @@ from harness.facets import Grant
 from harness.history import History
 from harness.op import Call
 from harness.verdict import Summary
+from tests import virtual_time
 from workloads.lock import LockWorkload
 
 SEEDS_MAX = 20

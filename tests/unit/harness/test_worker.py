@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from stage import TIMEOUT_S, Do, Stage, seconds
-from virtual_time import run
 
 from harness.errors import ClusterError, ContractError, Definite, HarnessError, Indefinite
 from harness.generator import Context, Generator, Wait, calls, limit, nemesis, once, sequence, time_limit, until_ok
 from harness.history import History
 from harness.op import Call, Op
 from harness.worker import BACK_OFF_MAX_S, CLOSE_S, CUT_AGAIN_S, CUTS_MAX, TICK_S
+from tests.virtual_time import run
 
 READ = Call("read", "k")
 A_FEW_TURNS_S = 0.001

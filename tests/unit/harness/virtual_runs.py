@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import virtual_time
 from silent import Silent
 
 import workloads
@@ -18,6 +17,7 @@ from harness.recorder import Recorder
 from harness.runner import Run
 from harness.session import Session, node_names, plan
 from harness.verdict import Summary
+from tests import virtual_time
 
 
 def run(config: RunConfig, folder: Path) -> tuple[Summary, History]:

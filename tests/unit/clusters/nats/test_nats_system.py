@@ -6,14 +6,18 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from clusters.nats import Nats, system
+from clusters.nats.connection import Answered
 from clusters.nats.outcomes import DEFINITE, is_definite
-from harness.errors import UsageError
+from harness.errors import ClusterError, UsageError
 from harness.protocols import NodeStatus, System
+from tests.virtual_time import run
 
 
 class Node(NamedTuple):
@@ -66,6 +70,89 @@ def test_an_older_version_tells_the_leader_and_no_term(monkeypatch: pytest.Monke
     assert status(monkeypatch, "2.9.10", reply) == NodeStatus("leader", None, "n1")
     reply["account_details"][0]["stream_detail"][0]["cluster"] = {}
     assert status(monkeypatch, "2.9.10", reply) == NodeStatus("follower", None, None)
+
+
+class Founding:
+    """A node of which all that a boot does to it is kept, and what connects to it: some foundings lack a peer."""
+
+    name, ip, folder = "n1", "127.0.0.1", "/nowhere"
+
+    def __init__(self, lacking: int, state: str) -> None:
+        self.lacking, self._state = lacking, state
+        self.did: list[str] = []
+
+    async def run(self, argv: Sequence[str]) -> tuple[int, str]:
+        self.did.append("configure")
+        return 0, ""
+
+    async def start(self, argv: Sequence[str], *, log: str) -> None:
+        self.did.append("start")
+
+    async def state(self) -> str:
+        return self._state
+
+    async def read(self, path: str, *, tail_bytes: int) -> bytes:
+        return b"bye"
+
+    async def wipe(self) -> None:
+        self.did.append("wipe")
+
+    async def call(self, subject: str, question: object) -> None:
+        if self.did.count("start") <= self.lacking:
+            raise Answered(10005, "no suitable peers for placement")
+
+    async def publish(self, subject: str, payload: bytes) -> None:
+        self.did.append("publish")
+
+    async def close(self) -> None:
+        self.did.append("close")
+
+    def load(self, module: str, name: str) -> object:
+        return lambda address: self
+
+    def address(self, node: object) -> str:
+        return "127.0.0.1:4222"
+
+
+def boot(monkeypatch: pytest.MonkeyPatch, lacking: int, state: str = "running") -> list[str]:
+    """Boot a node of which so many foundings lack a peer for good, and return what was done to it."""
+
+    async def get(*_: object, **__: object) -> bytes:
+        if state == "dead":
+            raise OSError("connection refused")
+        return b"{}"
+
+    node, nats = Founding(lacking, state), Nats()
+    faked = {"get": get, "install": lambda _: Path("/nats-server"), "CLIENTS": node}
+    with monkeypatch.context() as patch:
+        for name, value in faked.items():
+            patch.setattr(system, name, value)
+        try:
+            run(nats.boot([node]))  # type: ignore[list-item]
+        except ClusterError as error:
+            return [*node.did, str(error)]
+    return node.did
+
+
+FOUNDED = ["configure", "start", "publish", "close"]
+LOST = ["configure", "start", "close", "wipe"]
+
+
+def test_a_founding_that_lacks_a_peer_for_good_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On wiped nodes, and a bounded number of times, after which it is told why."""
+    assert boot(monkeypatch, 0) == FOUNDED
+    assert boot(monkeypatch, 1) == [*LOST, *FOUNDED]
+    assert boot(monkeypatch, 2) == [*LOST, *LOST, *FOUNDED]
+    *did, error = boot(monkeypatch, 3)
+    assert did == [*LOST, *LOST, "configure", "start", "close"]
+    assert "no suitable peers" in error
+
+
+def test_a_server_that_ends_in_a_founding_is_an_error_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash is not hidden by another try."""
+    *did, error = boot(monkeypatch, 0, state="dead")
+    assert did == ["configure", "start"]
+    assert "its server ended" in error
 
 
 def test_only_refusals_are_definite() -> None:
