@@ -58,7 +58,8 @@ def judge(
     check_s = time.perf_counter() - start
     cut_off = _cut_off(history)
     problems = [*errors, *_unverified(history), *_changed(history), *_lost(history), *(cut_off if complete else ())]
-    problems += Stats().shortfall(history) if of_run else ()
+    shortfall = Stats().shortfall(history) if of_run else ()
+    problems += shortfall
     status = "error" if problems and verdict.status != "invalid" else verdict.status
     return Summary(
         verdict=status,
@@ -71,6 +72,7 @@ def judge(
         seed=seed,
         store=None if store is None else str(store),
         error="; ".join(problems) or None,
+        shortfall=shortfall,
         reasons=(*verdict.reasons, *remarks, *_missed(history), *(() if complete else cut_off)),
     )
 

@@ -113,6 +113,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         verdict: the status, or "error" when the run itself proves nothing (and no anomaly was found).
         error: what made the run an error, with what to do.
+        shortfall: the part of it that is of too few successes: without any other part, a longer run may do.
         reasons: why the verdict is unknown, and remarks.
         seed, store: of the run, where there was one.
         files: the verdict of each file; only where several were checked together.
@@ -128,6 +129,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
     store: str | None = None
     error: str | None = None
+    shortfall: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     files: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 

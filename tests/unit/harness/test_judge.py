@@ -106,6 +106,17 @@ def test_an_error_says_what_is_wrong(record: History, text: str) -> None:
     assert text in str(judge(record, [VALID]).error)
 
 
+def test_a_run_that_had_too_little_to_judge_says_so() -> None:
+    """Scripts can tell a run that was merely too short from one that went wrong, and one that went wrong as well."""
+    few = judge(IDLE, [VALID])
+    assert few.shortfall
+    assert few.error == "; ".join(few.shortfall)
+    both = judge(IDLE, [VALID], errors=["the agent of n1 ended"])
+    assert (both.shortfall, both.error) == (few.shortfall, f"the agent of n1 ended; {few.error}")
+    assert judge(UNVERIFIED, [VALID]).shortfall == ()
+    assert judge(IDLE, [VALID], of_run=False).shortfall == ()
+
+
 def test_a_run_that_was_killed_is_not_blamed_for_the_fault_that_was_on() -> None:
     """In a record that was cut off, a fault that was still on is a remark."""
     summary = judge(CUT_OFF, [VALID], complete=False)

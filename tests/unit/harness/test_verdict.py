@@ -66,6 +66,7 @@ def test_the_summary_is_as_the_format_says() -> None:
         "seed": 7,
         "store": "store/x",
         "error": None,
+        "shortfall": [],
         "reasons": [],
     }
     assert msgspec.json.decode(msgspec.json.encode(summary), type=Summary) == summary
