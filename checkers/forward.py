@@ -76,10 +76,11 @@ from checkers.models import NEVER_COMPLETES, Interval, Model, ModelOp
 from checkers.tables import Tables
 
 ENGINE: Final = "forward search"
-_BEAM: Final = 16
-_LEVELS: Final = ((64, 512, 16), (512, 2048, 64), (4096, 8192, 512))
+_HOLDS: Final = Outcome("valid")
+_BEAM: Final = 8
+_LEVELS: Final = ((16, 128, 4), (64, 512, 16), (512, 2048, 64), (4096, 8192, 512))
 """Of each attempt to get past a loss: the beam, how many operations it goes back, the beam of the cover."""
-_VAGUE_LEVELS: Final = ((64, 512, 32), *_LEVELS[1:])
+_VAGUE_LEVELS: Final = (_LEVELS[0], (64, 512, 32), *_LEVELS[2:])
 """Where most operations are of unknown outcome: beams are dear there, and what there is least of decides."""
 _NEAR: Final = 16384  # operations from the last mark of a cover up to which a cover is tried before a wider beam
 _MARK_EVERY: Final = 256  # operations between two marks of a walk
@@ -228,7 +229,8 @@ class Engine:
             budget.deadline_s,
         )
         self._walk.mark_every = _MARK_EVERY
-        self._impure = ~np.array(self._tables.pure, bool)
+        self._unknown = np.flatnonzero(encoded.ret == NEVER_COMPLETES)
+        self._unknown_from = np.searchsorted(self._unknown, encoded.offsets)
         self._enter: tuple[Any, ...] = ()
         self._vague = False
         self._under: list[Any] = []
@@ -238,31 +240,30 @@ class Engine:
         """Decide, in one native loop, the keys that a narrow beam does for; None for the others."""
         encoded, module = self._encoded, self._module
         count = len(encoded.offsets) - 1
-        unknown = np.concatenate(([0], np.cumsum(encoded.ret == NEVER_COMPLETES)))
-        skipped = (np.diff(unknown[encoded.offsets]) > 0) | (np.diff(encoded.offsets) > _LONG)
+        skipped = (np.diff(self._unknown_from) > 0) | (np.diff(encoded.offsets) > _LONG)
         codes = array("i", (skipped * module.LOST).tolist())
         rows = array("q", bytes(8 * count))
         self._walk.most = self._most
         self._walk.run_keys(array("q", encoded.offsets.tolist()), codes, rows, _BEAM)
-        decided = {module.VALID: "valid", module.INVALID: "invalid"}
         return [
-            Outcome("invalid", row) if code == module.INVALID else Outcome("valid") if code in decided else None
+            Outcome("invalid", row) if code == module.INVALID else _HOLDS if code == module.VALID else None
             for code, row in zip(codes, rows, strict=True)
         ]
 
     def decide(self, number: int, deadline_s: float) -> Outcome:
         """Decide one key, by that time."""
         lo, hi = self._encoded.offsets[number : number + 2].tolist()
+        unknown = self._unknown[slice(*self._unknown_from[number : number + 2].tolist())]
         self._walk.deadline = deadline_s
-        self._vague = 2 * np.count_nonzero(self._encoded.ret[lo:hi] == NEVER_COMPLETES) > hi - lo
-        lanes = self._lanes(lo, hi)
+        self._vague = 2 * len(unknown) > hi - lo
+        lanes = self._lanes(unknown)
         code, words = self._module.NARROW, 0
         while code == self._module.NARROW:
             words += 1
             self._enter = (lo, hi, words, *lanes, self._most)
             code = self._decide(hi)
         if code == self._module.VALID:
-            return Outcome("valid")
+            return _HOLDS
         if code == self._module.INVALID:
             return Outcome("invalid", self._walk.row)
         limit = "time" if code == self._module.TIME else "memory"
@@ -321,11 +322,11 @@ class Engine:
         self._walk.most = self._most
         return code
 
-    def _lanes(self, lo: int, hi: int) -> tuple[list[int], list[int]]:
-        """Return the kinds of unknown outcome of a key, and the last row at which each can be of use."""
-        unknown = np.flatnonzero(self._encoded.ret[lo:hi] == NEVER_COMPLETES) + lo
-        unknown = unknown[self._impure[self._encoded.kind[unknown]]]
-        kinds, lane = np.unique(self._encoded.kind[unknown], return_inverse=True)
-        ends = np.full(len(kinds), -1, np.int64)
-        np.maximum.at(ends, lane, self._encoded.useful[unknown])
-        return kinds.tolist(), ends.tolist()
+    def _lanes(self, unknown: NDArray[np.intp]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the kinds of a key's unknown outcomes, and the last row at which each can be of use."""
+        ends: dict[int, int] = {}
+        kinds, useful = self._encoded.kind[unknown].tolist(), self._encoded.useful[unknown].tolist()
+        for kind, until in zip(kinds, useful, strict=True):
+            if not self._tables.pure[kind]:
+                ends[kind] = max(until, ends.get(kind, until))
+        return tuple(ends), tuple(ends.values())

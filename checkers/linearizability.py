@@ -95,8 +95,8 @@ class _Key(NamedTuple):
     ops: Callable[[], Operations]
 
 
-_Read = tuple[list[_Bad], list[_Key], Encoded, list[str]]
-"""The keys that are found bad already, those still to decide, and their operations; and the engines that take part."""
+_Read = tuple[list[_Bad], list[_Key], Encoded | None, list[str]]
+"""The keys that are found bad already, those still to decide and their operations, if any; the engines that take part."""
 
 
 def _hold_known(history: History, model: Model) -> None:
@@ -161,7 +161,7 @@ class Linearizable:
         find = self._by_kernel if registers.is_register(self._model) else self._by_search
         bad, rest, encoded, engines = find(history)
         budget = Budget(self._clock, start + self._time_limit_s * _SEARCH_SHARE, self._max_configurations)
-        outcomes = decide_encoded(self._model, encoded, budget) if rest else []
+        outcomes = decide_encoded(self._model, encoded, budget) if encoded else []
         found = list(zip(rest, outcomes, strict=True))
         bad += [
             _Bad(item.key, outcome.row, partial(self._minimal, item, outcome.row))
@@ -198,7 +198,7 @@ class Linearizable:
         rest = [_Key(keys[each], partial(registers.operations, history, ops.of_key(each))) for each in hard]
         decided = bad or decision.keys(registers.VALID) or not hard
         engines = [registers.ENGINE] * bool(decided) + [ENGINE] * bool(hard)
-        return bad, rest, registers.encoded(history, ops, hard), engines
+        return bad, rest, registers.encoded(history, ops, hard) if hard else None, engines
 
     def _proof(self, history: History, decision: registers.Decision, key: int, _: float) -> _Proof:
         rows = registers.witness(decision, key)

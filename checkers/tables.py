@@ -9,6 +9,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
+import numpy as np
+
 from checkers.models import Model, ModelOp, State
 
 STUCK = 0
@@ -74,8 +76,12 @@ class Tables:
         return table
 
     def _classify(self) -> None:
-        for kind in range(len(self._kinds)):
-            column = self.column(kind)
-            self.pure[kind] = all(after in (STUCK, state) for state, after in enumerate(column, 1))
-            self.blind[kind] = not self.pure[kind] and STUCK not in column and len(set(column)) == 1
-            self.targets[kind] = len({after for state, after in enumerate(column, 1) if after not in (STUCK, state)})
+        afters = np.frombuffer(self.closed, np.int32).reshape(-1, len(self._kinds))[1:]
+        stuck = afters == STUCK
+        idle = stuck | (afters == np.arange(1, len(afters) + 1)[:, np.newaxis])
+        pure = idle.all(axis=0)
+        blind = ~pure & ~stuck.any(axis=0) & (afters == afters[0]).all(axis=0)
+        targets = np.sort(np.where(idle, STUCK, afters), axis=0)
+        new = (targets != STUCK) & (np.diff(targets, axis=0, prepend=STUCK) != 0)
+        self.pure, self.blind = (array("b", flags.astype(np.int8).tobytes()) for flags in (pure, blind))
+        self.targets = array("i", new.sum(axis=0, dtype=np.int32).tobytes())

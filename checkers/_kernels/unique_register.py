@@ -383,11 +383,11 @@ def decide(ops: Any, values: int, threads: int = 1) -> tuple[Any, Any]:
     if max(ops[2].max(initial=0), ops[3].max(initial=0)) >= values or ops[2].min(initial=0) < 0:
         raise IndexError("the id of a value is out of range")
     codes, proofs = np.zeros(keys, np.int8), np.full(keys * 4, -1, np.int32)
-    parts = np.linspace(0, int(offsets.max(initial=0)), threads + 1)
-    bounds = [0, *np.searchsorted(offsets, parts[1:threads]).tolist(), keys]
     if threads == 1:
         Keys(ops, codes, proofs, values).decide(0, keys)
     else:
+        parts = np.linspace(0, int(offsets.max(initial=0)), threads + 1)
+        bounds = [0, *np.searchsorted(offsets, parts[1:threads]).tolist(), keys]
         with ThreadPoolExecutor(threads) as pool:
             for part in [pool.submit(Keys(ops, codes, proofs, values).decide, *ends) for ends in pairwise(bounds)]:
                 part.result()
