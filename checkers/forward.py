@@ -63,7 +63,6 @@ import math
 import os
 from array import array
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -149,6 +148,8 @@ def _round(engines: Sequence[Engine], pending: Sequence[int], budget: Budget) ->
     if len(engines) == 1:
         work(engines[0])
     else:
+        from concurrent.futures import ThreadPoolExecutor  # late: most commands need none, and it brings logging
+
         with ThreadPoolExecutor(len(engines)) as pool:
             list(pool.map(work, engines))
     return found

@@ -12,7 +12,6 @@ import numpy as np
 
 from checkers import registers
 from checkers.budget import Budget, Outcome
-from checkers.explain import explain
 from checkers.forward import ENGINE, Encoded, decide_encoded, encode
 from checkers.models import NEVER_COMPLETES, Interval, Model
 from checkers.operations import Operations
@@ -96,7 +95,7 @@ class _Key(NamedTuple):
 
 
 _Read = tuple[list[_Bad], list[_Key], Encoded | None, list[str]]
-"""The keys that are found bad already, those still to decide and their operations, if any; the engines that take part."""
+"""The keys that are found bad already; those still to decide, and their operations; the engines that take part."""
 
 
 def _hold_known(history: History, model: Model) -> None:
@@ -212,6 +211,10 @@ class Linearizable:
         return _Proof([ops[at] for at in found.at], ops, found.smallest)
 
     def _prove(self, history: History, bad: Sequence[_Bad], deadline_s: float) -> list[Anomaly]:
+        if not bad:
+            return []
+        from checkers.explain import explain  # late: whoever is right needs no words
+
         anomalies = []
         for left, item in zip(range(len(bad), 0, -1), bad, strict=True):
             proof = item.prove(max(deadline_s - self._clock(), 0.0) / left)

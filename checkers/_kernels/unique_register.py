@@ -41,7 +41,6 @@ The brute-force oracle holds all of this, in tests/unit/checkers.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -386,6 +385,8 @@ def decide(ops: Any, values: int, threads: int = 1) -> tuple[Any, Any]:
     if threads == 1:
         Keys(ops, codes, proofs, values).decide(0, keys)
     else:
+        from concurrent.futures import ThreadPoolExecutor  # late: most commands need none, and it brings logging
+
         parts = np.linspace(0, int(offsets.max(initial=0)), threads + 1)
         bounds = [0, *np.searchsorted(offsets, parts[1:threads]).tolist(), keys]
         with ThreadPoolExecutor(threads) as pool:
