@@ -6,7 +6,7 @@ checkers/_kernels/unique_register.py says what it does and why it is sound.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -131,14 +131,17 @@ def witness(decision: Decision, key: int) -> list[int]:
     ops = decision.ops.of_key(key)
     events = decision.proofs[key]
     events = events[events >= 0]
-    proof = _is_any(ops.invoke, events) | _is_any(ops.ret, events)
-    certain, writers = ops.ret != NEVER, (ops.kind == WRITE) | (ops.kind == CAS)
-    candidates = certain & (proof | (writers & _among(ops.value, ops.value[proof])))
-    origins = _origins(ops, np.concatenate((ops.value[candidates], ops.old[candidates])))
-    small = _compact(ops.pick(candidates | (writers & _among(ops.value, origins))))
+    proof = np.flatnonzero(_is_any(ops.invoke, events) | _is_any(ops.ret, events)).tolist()
+    if ops.kind[proof[0]] == register_columns.REFUTED:  # it contradicts itself, whoever wrote what, or wrote it twice
+        return [int(row) for row in ops.row[proof]]
+    writer_of = _writers(ops)
+    tried = {*proof, *(int(writer_of[value]) for value in ops.value[proof])} - {-1}
+    tried -= {place for place in tried if ops.ret[place] == NEVER}
+    chosen = sorted(_with_sources(ops, tried, writer_of))
+    small = _compact(ops.pick(np.array(chosen)))
     values = 1 + max(int(small.value.max()), int(small.old.max()))
     written = (small.kind == WRITE) | (small.kind == CAS)
-    known = np.isin(small.row, ops.row[candidates], assume_unique=True)
+    known = np.array([place in tried for place in chosen])
 
     def proves(kept: Sequence[int]) -> bool:
         certain = np.zeros(len(small.row), bool)
@@ -168,18 +171,23 @@ def _among(ids: Ids, some: Ids) -> NDArray[np.bool_]:
     return wanted[ids] & (ids >= 0)
 
 
-def _origins(ops: RegisterOps, values: Ids) -> Ids:
-    """Return the values from which `values` came by cas, and themselves."""
-    old_of = np.full(1 + int(max(ops.value.max(), values.max())), -1, np.int32)
-    by_cas = ops.kind == CAS
-    old_of[ops.value[by_cas]] = ops.old[by_cas]
-    found: set[int] = set()
-    for start in values.tolist():
-        value = start
-        while 0 <= value < len(old_of) and value not in found:
-            found.add(value)
-            value = int(old_of[value])
-    return np.array(sorted(found), np.int32)
+def _writers(ops: RegisterOps) -> NDArray[np.intp]:
+    """Return where the writer of each value is, -1 for none."""
+    writes = np.flatnonzero((ops.kind == WRITE) | (ops.kind == CAS))
+    places = np.full(1 + int(max(ops.value.max(), ops.old.max())), -1, np.intp)
+    places[ops.value[writes]] = writes
+    return places
+
+
+def _with_sources(ops: RegisterOps, places: Iterable[int], writer_of: NDArray[np.intp]) -> set[int]:
+    """Return some operations, and all that wrote their values, or the values that those replaced, and so on."""
+    found = set(places)
+    for value in [*ops.value[sorted(found)].tolist(), *ops.old[sorted(found)].tolist()]:
+        place = int(writer_of[value]) if value >= 0 else -1
+        while place >= 0 and place not in found:
+            found.add(place)
+            place = int(writer_of[ops.old[place]]) if ops.kind[place] == CAS else -1
+    return found
 
 
 def _compact(ops: RegisterOps) -> RegisterOps:

@@ -11,6 +11,7 @@ T = TypeVar("T")
 _GROWTH: Final = 4  # from one size that is tried to the next
 _FIRST: Final = 8  # recent members that are tried first
 _RECENT: Final = 32  # up to which it is tried to do without old ones
+_ONE_BY_ONE: Final = 4  # members up to which asking about each takes the fewest questions
 
 Proves = Callable[[Sequence[int]], bool]
 """Whether a part of a proof is one; whatever contains a proof is one."""
@@ -84,6 +85,10 @@ def shrink(kept: Sequence[T], proves: Callable[[Sequence[T]], bool], spent: Spen
     needed: list[T] = []
     rest, dense = list(kept), False
     while rest and not spent():
+        if len(rest) <= _ONE_BY_ONE:
+            needed += [] if proves([*needed, *rest[1:]]) else rest[:1]
+            rest = rest[1:]
+            continue
         end = shortest_end(rest, _beside(needed, proves), spent, dense=dense)
         dense = len(end) == len(rest)
         needed += end[:1]
