@@ -132,7 +132,8 @@ def test_a_valid_run_and_all_that_can_be_done_with_it(kingslayer: Kingslayer) ->
     assert (said.code, printed["verdict"], printed["seed"]) == (0, "valid", 3)
     assert printed["faults"] == [{"kind": "pause", "verified": True}]
     assert list(printed) == [
-        "verdict", "anomalies", "ops", "faults", "coverage", "engine", "seconds", "seed", "store", "error", "reasons",
+        "verdict", "anomalies", "ops", "faults", "coverage", "engine", "seconds", "seed", "store", "error", "shortfall",
+        "reasons",
     ]  # fmt: skip
     again = json.loads(kingslayer("check", "store/latest", "--json").out)
     assert (again["verdict"], again["ops"], again["seed"]) == ("valid", printed["ops"], 3)
