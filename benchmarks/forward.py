@@ -3,7 +3,7 @@
 `.venv/bin/python -m benchmarks.forward [operations …]`; 1,000, 10,000 and 100,000 where none are given. Seconds of the
 processor, the median of five histories, each of its own seed; of a million operations and more, one history. Of a
 stale read: the check + its smallest witness.
-Then the same operations on 100 keys, on all cores, seconds on the wall.
+Then the same operations on 100 keys, 2 and 10 clients at each, on all cores, seconds on the wall.
 
 A history is made by an atomic register: its clients overlap, half of the operations are writes of one of five values,
 some operations lose their answer (info), and with `cas` a third each are reads, writes and cas, of which many fail
@@ -13,6 +13,7 @@ pause, one value is written that was read a moment before, and another one is re
 
 from __future__ import annotations
 
+import itertools
 import random
 import statistics
 import sys
@@ -34,6 +35,7 @@ _CLIENTS = (5, 10, 20, 50)
 _HISTORIES = 5
 _LARGE = 1_000_000
 _KEYS = 100
+_CLIENTS_A_KEY = (2, 10)  # ten clients of a hundred keys seldom meet three at one key
 _VALUES = 5
 _LIMIT_S = 60.0
 _OTHER = 0  # a value that is written once, at the start, and then never again
@@ -173,9 +175,9 @@ def joined(keys: Sequence[Encoded]) -> Encoded:
     )
 
 
-def measure_keys(operations: int, info: float, *, stale: bool) -> tuple[str, float]:
+def measure_keys(operations: int, clients: int, info: float, *, stale: bool) -> tuple[str, float]:
     """Return whether a history of many keys, of which the last may be stale, is valid, and the seconds it takes."""
-    shape = Shape(operations=operations // _KEYS, clients=10, info=info, cas=True)
+    shape = Shape(operations=operations // _KEYS, clients=clients, info=info, cas=True)
     keys = [generate(shape, seed) for seed in range(_KEYS - 1)]
     encoded = joined([*keys, generate(replace(shape, stale=stale), _KEYS)])
     seconds, found = [], set()
@@ -210,11 +212,10 @@ def main() -> None:
                         status, seconds, witness = measure(shape)
                         cells.append(f"{status} {seconds:.4f}{f' + {witness:.4f}' * stale}".rjust(25))
                     print(name.ljust(47), *cells, flush=True)
-        for info in (0.0, 0.01):
-            for stale in (False, True):
-                name = f"{_KEYS} keys, cas, {info:.0%} info" + (", stale read" if stale else "")
-                status, seconds = measure_keys(operations, info, stale=stale)
-                print(name.ljust(47), f"{status} {seconds:.4f}", flush=True)
+        for clients, info, stale in itertools.product(_CLIENTS_A_KEY, (0.0, 0.01), (False, True)):
+            name = f"{_KEYS} keys, c = {clients} each, cas, {info:.0%} info" + (", stale read" if stale else "")
+            status, seconds = measure_keys(operations, clients, info, stale=stale)
+            print(name.ljust(47), f"{status} {seconds:.4f}", flush=True)
 
 
 if __name__ == "__main__":
