@@ -1,5 +1,8 @@
 """What an answer of JetStream means for a write: the one table. Whatever is not in it may have happened.
 
+An old leader that was cut off may refuse, for a while after the heal, what the new one stores (docs/findings.md). That
+breaks what a refusal promises, so it stays in the table, and a run in which it happens is invalid.
+
 Not here, although they look like refusals: "temporarily unavailable" and "insufficient resources", which a leader may
 say while the message is on its way through its raft.
 """
