@@ -7,6 +7,7 @@ say whose they are, so that a later run removes what a killed one left (leftover
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -50,6 +51,7 @@ class DockerBackend:
         self._network = f"kingslayer-{run_id}"
         self._client: DockerClient | None = None
         self._threads: set[asyncio.Future[Any]] = set()
+        self._stop = threading.Event()
         self._carriers: list[Carrier] = []
         self.harness: HarnessEndpoint | None = None
 
@@ -73,6 +75,7 @@ class DockerBackend:
             raise
 
     async def down(self) -> None:
+        self._stop.set()
         await asyncio.gather(*self._threads, return_exceptions=True)
         carriers, self._carriers = self._carriers, []
         if self.harness is not None:
@@ -119,7 +122,7 @@ class DockerBackend:
         self._client = client = engine.connect()
         with complaints():
             leftovers.clean_engine(client)
-            return images.ensure(client), self._make_network(client)
+            return images.ensure(client, self._stop), self._make_network(client)
 
     def _make_network(self, client: DockerClient) -> IPv4Network:
         from docker.errors import APIError

@@ -6,15 +6,18 @@ piped into `docker import`), so that a machine without a registry needs nothing 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +37,8 @@ PULL_SILENCE_S = 10.0  # where packets to the registry are dropped, the engine i
 PULL_LIMIT_S = 120.0
 APT_LIMIT_S = 300.0
 BOOTSTRAP_LIMIT_S = 600.0
+CLEANUP_LIMIT_S = 20.0
+LOOK_S = 0.2  # between two looks whether a bootstrap should stop
 NO_BASE_HINT = (
     f"no registry answers, so the base has to be made from Debian packages: apt-get install mmdebstrap, "
     f"or load an image named {PULLED_BASE} (docker load), or use --backend netns"
@@ -45,17 +50,21 @@ def node_tag() -> str:
     return f"kingslayer-node:{hashlib.sha256((FOLDER / 'Dockerfile').read_bytes()).hexdigest()[:12]}"
 
 
-def ensure(client: DockerClient) -> str:
+def ensure(client: DockerClient, stop: threading.Event) -> str:
     """Return the name of the node image, after making it where it is missing (once, also among several processes).
 
+    Args:
+        client: of the engine that needs it.
+        stop: set it from another thread to have a bootstrap, which takes a minute, given up.
+
     Raises:
-        ClusterError: neither a registry nor Debian packages can be had, or the build failed.
+        ClusterError: neither a registry nor Debian packages can be had, the build failed, or it was stopped.
     """
     tag = node_tag()
     if not _exists(client, tag):
         with _only_one():
             if not _exists(client, tag):
-                _build(client, _base(client), tag)
+                _build(client, _base(client, stop), tag)
     return tag
 
 
@@ -79,13 +88,13 @@ def _exists(client: DockerClient, name: str) -> bool:
     return True
 
 
-def _base(client: DockerClient) -> str:
+def _base(client: DockerClient, stop: threading.Event) -> str:
     for name in (PULLED_BASE, BOOTSTRAPPED_BASE):
         if _exists(client, name):
             return name
     if _pull():
         return PULLED_BASE
-    _bootstrap(client)
+    _bootstrap(client, stop)
     return BOOTSTRAPPED_BASE
 
 
@@ -121,7 +130,7 @@ def _pull() -> bool:
     return False
 
 
-def _bootstrap(client: DockerClient) -> None:
+def _bootstrap(client: DockerClient, stop: threading.Event) -> None:
     """Make a minimal Debian from packages and import it under its name, which it gets only when it is whole."""
     from docker.errors import DockerException
 
@@ -129,22 +138,20 @@ def _bootstrap(client: DockerClient) -> None:
     patience = ['--aptopt=Acquire::http::Timeout "20"', '--aptopt=Acquire::Retries "1"']
     argv = ["mmdebstrap", "--variant=minbase", "--quiet", *patience, SUITE, "-", *host_sources()]
     image = ""
+    # It has a session of its own because it tears down by a SIGHUP to its whole process group.
     with (
         tempfile.TemporaryFile() as words,
-        subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=words) as process,  # noqa: S603
+        subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=words, start_new_session=True) as process,  # noqa: S603
     ):
         assert process.stdout is not None
-        watchdog = threading.Timer(BOOTSTRAP_LIMIT_S, process.kill)
-        watchdog.start()
         try:
-            answer = client.api.import_image_from_stream(_pieces(process.stdout))
+            answer = client.api.import_image_from_stream(_pieces(process.stdout, stop))
             image = json.loads(answer.strip().splitlines()[-1]).get("status", "")
+            code = process.wait()
         except DockerException as error:
-            process.kill()
             raise ClusterError(f"the engine did not import the base: {error}", BUILD_HINT) from error
         finally:
-            watchdog.cancel()
-            code = process.wait()
+            _end(process)
         words.seek(0)
         said = words.read().decode(errors="replace")[-600:].strip()
     if code:
@@ -154,9 +161,27 @@ def _bootstrap(client: DockerClient) -> None:
     client.images.get(image).tag(*BOOTSTRAPPED_BASE.split(":"))
 
 
-def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
-    while piece := stream.read(1 << 20):
+def _pieces(stream: IO[bytes], stop: threading.Event) -> Iterator[bytes]:
+    """Yield what comes out of a bootstrap, for as long as it may go on."""
+    deadline = time.monotonic() + BOOTSTRAP_LIMIT_S
+    while True:
+        while not select.select([stream], [], [], LOOK_S)[0]:
+            if stop.is_set():
+                raise ClusterError("stopped while the base of the image was made", "run it again")
+            if time.monotonic() > deadline:
+                raise ClusterError(f"mmdebstrap did not end within {BOOTSTRAP_LIMIT_S:g} s", BUILD_HINT)
+        if not (piece := os.read(stream.fileno(), 1 << 20)):
+            return
         yield piece
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a bootstrap that still runs as Ctrl-C does, so that it removes its folder."""
+    for number, patience_s in ((signal.SIGINT, CLEANUP_LIMIT_S), (signal.SIGKILL, None)):
+        if process.poll() is None:
+            os.killpg(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(patience_s)
 
 
 def _require_mmdebstrap() -> None:

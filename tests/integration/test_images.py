@@ -5,15 +5,20 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from waiting import until_now
 
 from clusters import engine, images
+from clusters.agent.processes import descendants, parents
 from harness.errors import ClusterError
 
 pytestmark = pytest.mark.docker
@@ -33,7 +38,7 @@ def ensure(folder: Path) -> tuple[str, str]:
     """In a process of its own: make sure of the image; return its name and id."""
     images.FOLDER = folder
     with closing(engine.connect()) as client:
-        name = images.ensure(client)
+        name = images.ensure(client, threading.Event())
         return name, str(client.images.get(name).id)
 
 
@@ -47,13 +52,71 @@ def test_two_processes_that_need_the_image_build_it_once(recipe: Path) -> None:
         assert time.monotonic() - started < 2
 
 
-@pytest.mark.skipif(shutil.which("mmdebstrap") is None, reason="mmdebstrap is not installed")
+needs_mmdebstrap = pytest.mark.skipif(shutil.which("mmdebstrap") is None, reason="mmdebstrap is not installed")
+
+
+@needs_mmdebstrap
 def test_a_mirror_that_does_not_answer_is_an_error_and_no_image(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bootstrap that fails says so with its remedy, and leaves no image under the base's name."""
     monkeypatch.setattr(images, "host_sources", lambda: ["deb http://127.0.0.1:9/debian bookworm main"])
     monkeypatch.setattr(images, "BOOTSTRAPPED_BASE", "kingslayer-base:never")
     with closing(engine.connect()) as client:
         with pytest.raises(ClusterError, match="mmdebstrap failed") as raised:
-            images._bootstrap(client)
+            images._bootstrap(client, threading.Event())
         assert "mirror" in raised.value.hint
         assert client.images.list("kingslayer-base:never") == []
+
+
+BOOTSTRAP = """
+import threading
+from contextlib import closing
+from clusters import engine, images
+images.BOOTSTRAPPED_BASE = "kingslayer-base:never"
+with closing(engine.connect()) as client:
+    images._bootstrap(client, stop := threading.Event())
+"""
+
+
+def at_work(root: int) -> set[int]:
+    """Return the processes of a bootstrap below `root`, once it fetches packages."""
+    return {pid for pid in descendants(root, parents()) if b"/apt/methods/" in command(pid)}
+
+
+def command(pid: int) -> bytes:
+    """Return the command line of a process; empty where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@needs_mmdebstrap
+def test_a_bootstrap_that_is_stopped_ends_at_once_with_all_its_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that makes the base ends with an error, and neither a process nor a folder of it stays."""
+    monkeypatch.setattr(images, "BOOTSTRAPPED_BASE", "kingslayer-base:never")
+    stop = threading.Event()
+    with closing(engine.connect()) as client, ThreadPoolExecutor(1) as pool:
+        making = pool.submit(images._bootstrap, client, stop)
+        until_now(lambda: bool(at_work(os.getpid())) or making.done(), "packages are fetched", 30)
+        stop.set()
+        with pytest.raises(ClusterError, match="stopped"):
+            making.result(10)
+        assert not at_work(os.getpid())
+
+
+@needs_mmdebstrap
+def test_a_killed_harness_takes_nobody_but_its_bootstrap_with_it() -> None:
+    """mmdebstrap, which loses its reader, ends by itself and does not hang up on the processes around it."""
+    killed = subprocess.Popen([sys.executable, "-c", BOOTSTRAP], process_group=0)
+    neighbour = subprocess.Popen(["sleep", "300"], process_group=killed.pid)
+    try:
+        until_now(lambda: bool(at_work(killed.pid)) or killed.poll() is not None, "packages are fetched", 30)
+        below = descendants(killed.pid, parents())
+        killed.kill()
+        killed.wait()
+        until_now(lambda: not any(b"mmdebstrap" in command(pid) for pid in below), "the bootstrap has ended", 120)
+        assert neighbour.poll() is None
+    finally:
+        for process in (killed, neighbour):
+            process.kill()
+            process.wait()
