@@ -47,6 +47,8 @@ Each shortcut keeps this: wherever a configuration can be completed to an explan
 of them compares ways to complete it and not ways to have come there. The brute-force oracle in tests/unit/checkers
 holds all of them, together, for every model.
 
+A short key is first walked through by a narrow beam to which a few operations of unknown outcome are open to the end
+and never owed: nothing demands them, and as usable ones rules 1 to 5 hold for them as for any that returns last.
 Where a beam loses every configuration, the walk goes back to a mark (there is one every 256 operations) and tries a
 wider one; where it gets past, the narrow one goes on from there. In between, covers try to prove that nothing
 gets past, first those that begin afresh. At the end stands the walk that drops nothing, and its limits.
@@ -86,6 +88,7 @@ _MARK_EVERY: Final = 256  # operations between two marks of a walk
 _AHEAD: Final = 256  # operations that an attempt must get beyond the loss
 _COVER_WORK: Final = 128  # configurations that a cover may hold, for each of its beam
 _LONG: Final = 256  # operations of a key that is worth marks of its own from the start
+_OPEN: Final = 4  # unknown outcomes of a key up to which a narrow beam is tried that knows each by itself
 _ALONE_BELOW: Final = 100_000  # operations; for fewer, a second thread costs more than it gives
 _MANY: Final = 256  # operations of a key with unknown outcomes from which it pays to ask how long they are useful
 
@@ -241,7 +244,7 @@ class Engine:
         """Decide, in one native loop, the keys that a narrow beam does for; None for the others."""
         encoded, module = self._encoded, self._module
         count = len(encoded.offsets) - 1
-        skipped = (np.diff(self._unknown_from) > 0) | (np.diff(encoded.offsets) > _LONG)
+        skipped = (np.diff(self._unknown_from) > _OPEN) | (np.diff(encoded.offsets) > _LONG)
         codes = array("i", (skipped * module.LOST).tolist())
         rows = array("q", bytes(8 * count))
         self._walk.most = self._most

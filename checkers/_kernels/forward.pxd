@@ -8,6 +8,7 @@ cdef class Forward(Moves):
     cdef int pause
     cdef int mark_at
     cdef public int mark_every
+    cdef bint loose
     cdef list marks
     cdef int[::1] lane_of
 

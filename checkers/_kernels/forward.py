@@ -68,6 +68,7 @@ class Forward(Moves):
         self.pending = array("i", bytes(4 * self.lanes))
         for at in range(self.lanes):
             self.lane_of[self.lane_kind[at]] = at
+        self.loose = False
         if words != self.words or known != self.lanes:
             self.widen(words)
             self.prepare(1 + 2 * words + (self.lanes + 3) // 4)
@@ -94,7 +95,9 @@ class Forward(Moves):
         return _VALID
 
     def run_keys(self, offsets, codes, rows, beam):
-        """Walk through whole keys, one after the other: those whose code is 0 yet, and has no unknown outcome.
+        """Walk through whole keys, one after the other: those whose code is 0 yet.
+
+        Where the outcome is unknown, an operation is open until the end, and never owed.
 
         Args:
             offsets: where each key's operations begin, and the end.
@@ -107,7 +110,7 @@ class Forward(Moves):
         number: cython.Py_ssize_t
         count: cython.Py_ssize_t = len(codes)
         self.enter(0, 0, 1, (), (), self.most)
-        self.beam, self.cover = beam, False
+        self.beam, self.cover, self.loose = beam, False, True
         self.work.keyed = self.front.keyed = self.stride
         with cython.nogil:
             for number in range(count):
@@ -211,13 +214,15 @@ class Forward(Moves):
                 return _VALID
 
     def begin(self, op):
-        """Open an operation in every configuration; it is no longer owed where it changes nothing."""
+        """Open an operation in every configuration; it is not owed where it changes nothing, or may never happen."""
         kind: cython.int = self.kind[op]
-        if self.ret[op] == self.never:
+        certain: cython.bint = self.ret[op] != self.never
+        if not certain:
             self.left -= 1
             if self.lane_of[kind] >= 0:
                 self.pending[self.lane_of[kind]] += 1
-            return _VALID
+            if not self.loose or self.pure[kind]:
+                return _VALID
         word: cython.int = 0
         one: cython.ulonglong = 1
         free: cython.ulonglong
@@ -249,7 +254,7 @@ class Forward(Moves):
             state = self.front.words[base] >> 1
             if not self.pure[kind]:
                 self.front.words[base + 1 + word] |= bit
-            if self.after(state, kind) != state:
+            if certain and self.after(state, kind) != state:
                 self.front.words[base + 1 + self.words + word] |= bit
         return _VALID
 

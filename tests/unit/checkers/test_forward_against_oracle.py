@@ -88,6 +88,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forward, "_MARK_EVERY", 2)
     monkeypatch.setattr(forward, "_AHEAD", 2)
     monkeypatch.setattr(forward, "_MANY", 0)
+    monkeypatch.setattr(forward, "_OPEN", 1)
 
 
 @pytest.fixture(params=["wide", "narrow"])

@@ -44,6 +44,11 @@ BROKEN = {
     "only a blind operation makes the one before it useless": ("moves", "if head & 1 and blind:", "if head & 1:"),
     "what is owed happens for itself": ("moves", "if seen or (owed and not blind):", "if seen:"),
     "an unknown outcome is used once": ("moves", "if used >= self.pending[lane]:", "if False:"),
+    "an unknown outcome that is open need not happen": (
+        "forward",
+        "if certain and self.after(state, kind) != state:",
+        "if self.after(state, kind) != state:",
+    ),
     "as many as may be needed never run out, and no fewer": ("moves", ">= self.enough(lane):", ">= 0:"),
     "what is still to complete may need them": (
         "forward",
