@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -35,6 +36,7 @@ from harness.op import freeze
 ENGINE: Final = "unique values"
 _KINDS: Final = {"read": register_columns.READ, "write": WRITE, "cas": CAS}
 _ALONE_BELOW: Final = 100_000  # operations; for fewer, a second thread costs more than it gives
+_AT_ONCE: Final = 4096  # operations, in all, of the subsets of a proof that are tried in one call
 
 Ids = NDArray[np.int32]
 
@@ -71,7 +73,7 @@ class RegisterOps(NamedTuple):
         return RegisterOps(np.array([0, len(row)]), row, kind, value, self.old[at], self.invoke[at], self.ret[at])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Decision:
     """What the kernel found.
 
@@ -87,9 +89,12 @@ class Decision:
 
     def keys(self, code: int) -> list[int]:
         """Return the numbers of the keys with this code, of those with any operation that says something."""
-        said = np.diff(self.ops.offsets) > 0
-        numbers: list[int] = np.flatnonzero((self.codes == code) & said).tolist()
+        numbers: list[int] = np.flatnonzero((self.codes == code) & self._said).tolist()
         return numbers
+
+    @cached_property
+    def _said(self) -> NDArray[np.bool_]:
+        return np.diff(self.ops.offsets) > 0
 
 
 def is_register(model: Model) -> bool:
@@ -126,7 +131,8 @@ def _decide(ops: RegisterOps, values: int, threads: int = 1) -> tuple[NDArray[np
 def witness(decision: Decision, key: int) -> list[int]:
     """Return the rows, in the columns, of a smallest set of operations that proves an INVALID key, by invocation.
 
-    The kernel's events name a proof of at most four operations; the writers of their values are tried in their place.
+    The kernel's events name a proof of at most four operations; the writers of their values are tried in their place,
+    all subsets at once where that is not too many.
     """
     ops = decision.ops.of_key(key)
     events = decision.proofs[key]
@@ -139,21 +145,49 @@ def witness(decision: Decision, key: int) -> list[int]:
     tried -= {place for place in tried if ops.ret[place] == NEVER}
     chosen = sorted(_with_sources(ops, tried, writer_of))
     small = _compact(ops.pick(np.array(chosen)))
-    values = 1 + max(int(small.value.max()), int(small.old.max()))
     written = (small.kind == WRITE) | (small.kind == CAS)
     known = np.array([place in tried for place in chosen])
-
-    def proves(kept: Sequence[int]) -> bool:
-        certain = np.zeros(len(small.row), bool)
-        certain[list(kept)] = True
-        weaker = small._replace(ret=np.where(certain, small.ret, np.int32(NEVER))).pick(certain | written)
-        codes, _ = _decide(weaker, values)
-        return bool(codes[0] == INVALID)
-
     reads, writes = np.flatnonzero(known & ~written), np.flatnonzero(known & written)
-    kept = shrink([*reads.tolist(), *writes.tolist()], proves, lambda: False)
+    members = [*reads.tolist(), *writes.tolist()]
+    if len(small.row) << len(members) <= _AT_ONCE:
+        subsets = _subsets(len(members))
+        proving = _proving(small, written, members, subsets)
+        kept = [members[at] for at in np.flatnonzero(subsets[int(proving.argmax())]).tolist()]
+    else:
+        everything = np.ones((1, 1), bool)
+
+        def proves(kept: Sequence[int]) -> bool:
+            return bool(_proving(small, written, kept, everything.repeat(len(kept), axis=1))[0])
+
+        kept = shrink(members, proves, lambda: False)
     rows: list[int] = small.row[sorted(kept)].tolist()
     return rows
+
+
+@cache
+def _subsets(members: int) -> NDArray[np.bool_]:
+    """Return every subset of so many members, a row for each: smaller ones first, then those of later members."""
+    numbers = np.arange(1 << members)[::-1, np.newaxis]
+    found: NDArray[np.bool_] = (numbers >> np.arange(members)) % 2 == 1
+    smallest_first: NDArray[np.bool_] = found[np.argsort(found.sum(axis=1), kind="stable")]
+    return smallest_first
+
+
+def _proving(
+    ops: RegisterOps, written: NDArray[np.bool_], members: Sequence[int], subsets: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Say which subsets of the members prove an anomaly: each is a key, with all else that wrote of unknown outcome."""
+    certain = np.zeros((len(subsets), len(ops.row)), bool)
+    certain[:, members] = subsets
+    subset, at = np.nonzero(certain | written)
+    picked = ops.pick(at)
+    weaker = picked._replace(
+        offsets=np.searchsorted(subset, np.arange(len(subsets) + 1)),
+        ret=np.where(certain[subset, at], picked.ret, np.int32(NEVER)),
+    )
+    codes, _ = _decide(weaker, 1 + max(int(ops.value.max()), int(ops.old.max())))
+    proving: NDArray[np.bool_] = codes == INVALID
+    return proving
 
 
 def _is_any(column: Ids, few: Ids) -> NDArray[np.bool_]:
