@@ -100,7 +100,7 @@ def test_a_bootstrap_that_is_stopped_ends_at_once_with_all_its_processes(monkeyp
         until_now(lambda: bool(at_work(os.getpid())) or making.done(), "packages are fetched", 30)
         stop.set()
         with pytest.raises(ClusterError, match="stopped"):
-            making.result(10)
+            making.result(images.CLEANUP_LIMIT_S + 10)
         assert not at_work(os.getpid())
 
 
