@@ -129,7 +129,7 @@ def _decide(ops: RegisterOps, values: int, threads: int = 1) -> tuple[NDArray[np
 
 
 def witness(decision: Decision, key: int) -> list[int]:
-    """Return the rows, in the columns, of a smallest set of operations that proves an INVALID key, by invocation.
+    """Return the rows, in the columns, of operations that prove an INVALID key, none of them in vain, by invocation.
 
     The kernel's events name a proof of at most four operations; the writers of their values are tried in their place,
     all subsets at once where that is not too many.
@@ -154,10 +154,9 @@ def witness(decision: Decision, key: int) -> list[int]:
         proving = _proving(small, written, members, subsets)
         kept = [members[at] for at in np.flatnonzero(subsets[int(proving.argmax())]).tolist()]
     else:
-        everything = np.ones((1, 1), bool)
 
         def proves(kept: Sequence[int]) -> bool:
-            return bool(_proving(small, written, kept, everything.repeat(len(kept), axis=1))[0])
+            return bool(_proving(small, written, kept, np.ones((1, len(kept)), bool))[0])
 
         kept = shrink(members, proves, lambda: False)
     rows: list[int] = small.row[sorted(kept)].tolist()

@@ -147,14 +147,15 @@ def _bootstrap(client: DockerClient, stop: threading.Event) -> None:
         try:
             answer = client.api.import_image_from_stream(_pieces(process.stdout, stop))
             image = json.loads(answer.strip().splitlines()[-1]).get("status", "")
-            code = process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(CLEANUP_LIMIT_S)
         except DockerException as error:
             raise ClusterError(f"the engine did not import the base: {error}", BUILD_HINT) from error
         finally:
             _end(process)
         words.seek(0)
         said = words.read().decode(errors="replace")[-600:].strip()
-    if code:
+    if process.returncode:
         if image:
             client.images.remove(image)
         raise ClusterError(f"mmdebstrap failed: {said}", "see that a Debian mirror answers (apt-get update)")
@@ -165,14 +166,14 @@ def _pieces(stream: IO[bytes], stop: threading.Event) -> Iterator[bytes]:
     """Yield what comes out of a bootstrap, for as long as it may go on."""
     deadline = time.monotonic() + BOOTSTRAP_LIMIT_S
     while True:
-        while not select.select([stream], [], [], LOOK_S)[0]:
-            if stop.is_set():
-                raise ClusterError("stopped while the base of the image was made", "run it again")
-            if time.monotonic() > deadline:
-                raise ClusterError(f"mmdebstrap did not end within {BOOTSTRAP_LIMIT_S:g} s", BUILD_HINT)
-        if not (piece := os.read(stream.fileno(), 1 << 20)):
-            return
-        yield piece
+        if stop.is_set():
+            raise ClusterError("stopped while the base of the image was made", "run it again")
+        if time.monotonic() > deadline:
+            raise ClusterError(f"mmdebstrap did not end within {BOOTSTRAP_LIMIT_S:g} s", BUILD_HINT)
+        if select.select([stream], [], [], LOOK_S)[0]:
+            if not (piece := os.read(stream.fileno(), 1 << 20)):
+                return
+            yield piece
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

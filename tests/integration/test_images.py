@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
+import secrets
 import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from waiting import until_now
+from waiting import until, until_now
 
 from clusters import engine, images
 from clusters.agent.processes import descendants, parents
+from clusters.docker import DockerBackend
 from harness.errors import ClusterError
 
 pytestmark = pytest.mark.docker
@@ -73,7 +76,7 @@ from contextlib import closing
 from clusters import engine, images
 images.BOOTSTRAPPED_BASE = "kingslayer-base:never"
 with closing(engine.connect()) as client:
-    images._bootstrap(client, stop := threading.Event())
+    images._bootstrap(client, threading.Event())
 """
 
 
@@ -91,31 +94,44 @@ def command(pid: int) -> bytes:
 
 
 @needs_mmdebstrap
-def test_a_bootstrap_that_is_stopped_ends_at_once_with_all_its_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread that makes the base ends with an error, and neither a process nor a folder of it stays."""
-    monkeypatch.setattr(images, "BOOTSTRAPPED_BASE", "kingslayer-base:never")
-    stop = threading.Event()
-    with closing(engine.connect()) as client, ThreadPoolExecutor(1) as pool:
-        making = pool.submit(images._bootstrap, client, stop)
-        until_now(lambda: bool(at_work(os.getpid())) or making.done(), "packages are fetched", 30)
-        stop.set()
-        with pytest.raises(ClusterError, match="stopped"):
-            making.result(images.CLEANUP_LIMIT_S + 10)
-        assert not at_work(os.getpid())
+def test_a_backend_that_is_cancelled_meanwhile_ends_its_bootstrap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a process nor a folder of it stays, and nobody waits for the minute that it takes."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    for name in ("PULLED_BASE", "BOOTSTRAPPED_BASE"):
+        monkeypatch.setattr(images, name, "kingslayer-base:never")
+    monkeypatch.setattr(images, "node_tag", lambda: "kingslayer-node:never")
+    monkeypatch.setattr(images, "_pull", lambda: False)
+
+    async def up_and_cancel() -> None:
+        starting = asyncio.create_task(DockerBackend(secrets.token_hex(4)).up(["n1"], []))
+        await until(lambda: asyncio.to_thread(lambda: bool(at_work(os.getpid())) or starting.done()), "it fetches", 30)
+        assert any(tmp_path.iterdir())
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(starting, images.CLEANUP_LIMIT_S)
+
+    asyncio.run(up_and_cancel())
+    assert not at_work(os.getpid())
+    assert not any(tmp_path.iterdir())
 
 
 @needs_mmdebstrap
-def test_a_killed_harness_takes_nobody_but_its_bootstrap_with_it() -> None:
+def test_a_killed_harness_takes_nobody_but_its_bootstrap_with_it(tmp_path: Path) -> None:
     """mmdebstrap, which loses its reader, ends by itself and does not hang up on the processes around it."""
-    killed = subprocess.Popen([sys.executable, "-c", BOOTSTRAP], process_group=0)
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    killed = subprocess.Popen([sys.executable, "-c", BOOTSTRAP], process_group=0, env=environment)
     neighbour = subprocess.Popen(["sleep", "300"], process_group=killed.pid)
     try:
         until_now(lambda: bool(at_work(killed.pid)) or killed.poll() is not None, "packages are fetched", 30)
         below = descendants(killed.pid, parents())
+        assert killed.poll() is None
         killed.kill()
         killed.wait()
         until_now(lambda: not any(b"mmdebstrap" in command(pid) for pid in below), "the bootstrap has ended", 120)
         assert neighbour.poll() is None
+        assert not any(tmp_path.iterdir())
     finally:
         for process in (killed, neighbour):
             process.kill()

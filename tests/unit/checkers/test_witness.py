@@ -10,7 +10,7 @@ from brute_force import is_linearizable
 from drawn_history import draw
 from random_histories import small_history
 
-from checkers import MODELS, linearizable
+from checkers import MODELS, linearizable, registers
 from checkers.budget import Budget
 from checkers.linearizability import split
 from checkers.operations import Operations
@@ -42,8 +42,13 @@ def _left_out(events: list[Op], kept: set[int]) -> list[Op]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_witness_is_a_proof_and_minimal(seed: int) -> None:
-    """By the oracle: the witness alone is invalid, and valid as soon as any one of its operations is left out."""
+@pytest.mark.parametrize("at_once", [0, 4096])
+def test_witness_is_a_proof_and_minimal(seed: int, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the oracle: the witness alone is invalid, and valid as soon as any one of its operations is left out.
+
+    So it is where all parts of a proof of distinct values are tried in one call, and where they are too many for that.
+    """
+    monkeypatch.setattr(registers, "_AT_ONCE", at_once)
     rng = random.Random(seed)
     proved = 0
     while proved < 200:
