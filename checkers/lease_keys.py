@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 
-from checkers.lifetimes import Calm, Finding, Lifetime, Span, late, lost_early, revived, witness
+from checkers.lifetimes import Calm, Finding, Lifetime, Span, findings, witness
 from checkers.words import seconds, show
 from harness.errors import HistoryError
 from harness.history import History
@@ -25,9 +24,10 @@ class LeasedKeys:
     the value, null where the key is not there.
 
     Detects: "lost early": the key is gone, or the lease said to have ended, though its grant or its last acknowledged
-    renewal is younger than the TTL, and nobody had revoked it. "late expiry": still there `late_s` after the TTL of its
-    last renewal, of the last fault or of the last new leader was over. "revived": there again, or still, after its end
-    had been acknowledged: by a revoke, or to somebody who found it gone. "value never attached".
+    renewal is younger than the TTL, and nobody had revoked it. "denied": so told of a lease that was there afterwards,
+    so that nothing was lost but by whoever believes it. "late expiry": still there `late_s` after the TTL of its last
+    renewal, of the last fault or of the last new leader was over. "revived": there again, or still, after its end had
+    been acknowledged: by a revoke, or to somebody who found it gone when its time was over. "value never attached".
 
     Cannot detect: what nobody read; an early end of which nobody was told while it was one.
 
@@ -53,13 +53,11 @@ class LeasedKeys:
             HistoryError: events do not pair, or an operation's value is not as described.
         """
         calm = Calm(history)
-        questions = (lost_early, revived, partial(late, calm=calm, late_ns=self._late_ns))
         found: list[tuple[int, Anomaly]] = []
         for lease in _leases(history):
-            findings = [finding for question in questions if (finding := question(lease.life))]
-            findings += [lease.invented] if lease.invented else []
-            if findings:
-                kind, summary, events, at_ns = min(findings, key=lambda finding: finding.at_ns)
+            wrong = findings(lease.life, calm, self._late_ns) + ([lease.invented] if lease.invented else [])
+            if wrong:
+                kind, summary, events, at_ns = min(wrong, key=lambda finding: finding.at_ns)
                 anomaly = Anomaly(checker=self.name, kind=kind, summary=summary, witness=events, key=lease.key)
                 found.append((at_ns, anomaly))
         found.sort(key=lambda entry: entry[0])

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Final
 
-from checkers.lifetimes import Calm, Certain, Finding, late, lost_early, revived, witness
+from checkers.lifetimes import Calm, Certain, Finding, findings, witness
 from checkers.mutual_exclusion import by_key
 from checkers.tenures import Tenure, tenures
 from checkers.words import seconds, show
@@ -22,11 +21,12 @@ class HonestLocks:
     Operations: those of the workload lock; see checkers/tenures.py.
 
     Detects: "lost early": told to have ended though its grant or its last acknowledged renewal is younger than the TTL,
-    and its holder had not released it. "early grant": granted while another's certainly ran, to a client whose own TTL
-    was over before it knew (if it was not, that is a double grant, and mutual exclusion tells of it); or granted with a
+    and its holder had not released it. "denied": so told of a lock that was there afterwards, so that nothing was lost
+    but by a holder who believes it. "early grant": granted while another's certainly ran, to a client whose own TTL was
+    over before it knew (if it was not, that is a double grant, and mutual exclusion tells of it); or granted with a
     lease that had already ended, by the service's own account. "late expiry": still there `late_s` after the TTL of its
     last renewal, of the last fault or of the last new leader was over. "revived": there again after its end had been
-    acknowledged.
+    acknowledged, or told when its time was over.
 
     Cannot detect: a grant with a lease that had already ended where the service does not say so and no other one
     certainly held meanwhile: a reply may always have been slow, and the lease have ended on its way.
@@ -52,10 +52,9 @@ class HonestLocks:
             HistoryError: events do not pair, or lack what the workload lock puts there.
         """
         calm = Calm(history)
-        questions = (lost_early, revived, partial(late, calm=calm, late_ns=self._late_ns))
         anomalies: list[tuple[int, Anomaly]] = []
         for key, held in by_key(tenures(history)):
-            found = [finding for tenure in held for question in questions if (finding := question(tenure.life))]
+            found = [finding for tenure in held for finding in findings(tenure.life, calm, self._late_ns)]
             found += [early] if (early := _early_grant(held)) else []
             first: dict[str, Finding] = {}
             for finding in sorted(found, key=lambda finding: finding.at_ns):

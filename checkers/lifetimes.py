@@ -13,7 +13,7 @@ effect between its invoke and its return.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final, NamedTuple
@@ -165,8 +165,42 @@ def _new_terms(history: History) -> Iterable[int]:
                 yield op.time
 
 
+class _Early(NamedTuple):
+    """An answer that a lease has ended, given while it lived for certain.
+
+    Attributes:
+        gone: the answer.
+        seen: the first to find it there after that, if there is one.
+        evidence: what proves that it lived.
+        words: what was said, and why it was early.
+    """
+
+    gone: Span
+    seen: Span | None
+    evidence: tuple[Span, ...]
+    words: str
+
+
 def lost_early(life: Lifetime) -> Finding | None:
     """Find an answer that it had ended, given while it lived for certain and nobody had asked for its end."""
+    early = _early(life)
+    if early is None or early.seen:
+        return None
+    return Finding("lost early", f"{early.words}, and nobody had ended it", witness(early.evidence), early.gone.end_ns)
+
+
+def denied(life: Lifetime) -> Finding | None:
+    """Find such an answer about a lease that was there afterwards: it was not lost, only its client was told so."""
+    early = _early(life)
+    if early is None or early.seen is None:
+        return None
+    (asked,) = seconds(early.seen.begin_ns)
+    summary = f"{early.words}, and it was there when asked for at {asked}"
+    return Finding("denied", summary, witness((*early.evidence, early.seen)), early.seen.end_ns)
+
+
+def _early(life: Lifetime) -> _Early | None:
+    """Return the first answer that it had ended which cannot be: it lived for certain, and nobody had ended it."""
     renewals = sorted([life.granted, *life.renewed])
     for gone in sorted(life.gone, key=lambda span: span.end_ns):
         if any(end.begin_ns < gone.end_ns and end != gone for end in life.ended):
@@ -176,24 +210,25 @@ def lost_early(life: Lifetime) -> Finding | None:
             renewal = renewals[last]
             times = seconds(gone.end_ns, renewal.begin_ns)
             what = "it was asked for" if renewal == life.granted else "its last acknowledged renewal was sent"
-            summary = (
+            words = (
                 f"{life.name} was said at {times[0]} to have ended, but {what} no earlier than {times[1]}, for "
-                f"{_length(life)}, and nobody had ended it"
+                f"{_length(life)}"
             )
-            return Finding("lost early", summary, witness((renewal, gone)), gone.end_ns)
+            return _Early(gone, _seen_after(life, gone), (renewal, gone), words)
     return None
 
 
+def _seen_after(life: Lifetime, end: Span) -> Span | None:
+    """Return the first answer that it stands, asked for after the end had been told."""
+    later = (span for span in (*life.alive, *life.renewed) if span.begin_ns > end.end_ns)
+    return min(later, key=lambda span: span.end_ns, default=None)
+
+
 def revived(life: Lifetime) -> Finding | None:
-    """Find an answer that it stands, asked for after its end had been acknowledged."""
-    ends = [*life.gone, *life.over]
-    if not ends:
+    """Find an answer that it stands, asked for after its end had been acknowledged; or told, when it could be true."""
+    end = min((*life.gone, *life.over), key=lambda span: span.end_ns, default=None)
+    if end is None or (seen := _seen_after(life, end)) is None or ((early := _early(life)) and early.gone == end):
         return None
-    end = min(ends, key=lambda span: span.end_ns)
-    later = [span for span in (*life.alive, *life.renewed) if span.begin_ns > end.end_ns]
-    if not later:
-        return None
-    seen = min(later, key=lambda span: span.end_ns)
     times = seconds(end.end_ns, seen.begin_ns)
     summary = f"{life.name} had ended by {times[0]}, as its client was told, but was there when asked for at {times[1]}"
     return Finding("revived", summary, witness((end, seen)), seen.end_ns)
@@ -231,15 +266,10 @@ def late(life: Lifetime, calm: Calm, late_ns: int) -> Finding | None:
     return None
 
 
-def first(lives: Iterable[Lifetime], *questions: Callable[[Lifetime], Finding | None]) -> list[Finding]:
-    """Return what the first of the questions that finds something finds, for each lease."""
-    found = []
-    for life in lives:
-        for question in questions:
-            if finding := question(life):
-                found.append(finding)
-                break
-    return found
+def findings(life: Lifetime, calm: Calm, late_ns: int) -> list[Finding]:
+    """Return all that is wrong with a lease."""
+    found = (denied(life), lost_early(life), revived(life), late(life, calm, late_ns))
+    return [finding for finding in found if finding]
 
 
 def _length(life: Lifetime) -> str:

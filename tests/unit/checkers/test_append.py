@@ -97,8 +97,8 @@ def test_each_anomaly_and_its_valid_twin(kind: str, bad: list[str], good: list[s
 
 @pytest.mark.parametrize("seed", range(5))
 def test_random_histories_get_the_oracles_verdict(seed: int) -> None:
-    """20,000 small histories; every witness is a proof and minimal."""
-    agree(Append(), _SPEC, seed, 4_000)
+    """10,000 small histories; every witness is a proof and minimal."""
+    agree(Append(), _SPEC, seed, 2_000)
 
 
 def test_an_element_that_was_appended_twice_is_left_to_the_general_engine() -> None:

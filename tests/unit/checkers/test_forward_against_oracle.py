@@ -27,7 +27,7 @@ from harness.history import History
 from harness.plain_kernel import plain
 
 _BATCH = 500
-_BATCHES = 20
+_BATCHES = 6
 
 OBJECTS: dict[str, tuple[Model, Spec]] = {
     "multi-register": (MODELS["multi-register"], MultiRegisterSpec()),
@@ -101,16 +101,17 @@ def levels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("name", [*REGISTERS, *OBJECTS])
 @pytest.mark.usefixtures("levels")
 def test_small_histories_get_the_oracles_verdict(name: str, request: pytest.FixtureRequest) -> None:
-    """20,000 histories of each model, of every mood, get the verdict that trying every order gives.
+    """6,000 histories of each model, of every mood, get the verdict that trying every order gives.
 
     Half of them with beams that do, half with beams that do not; 1,000 of each half in the kernel's plain form too.
+    Far more are tried by `make fuzz`; that fewer notice a broken engine is shown by test_forward_mutations.py.
     """
     rng = random.Random(request.node.name)
     verdicts = []
     for batch in range(_BATCHES):
         cases = [case_of(name, lambda below: int(rng.random() * below)) for _ in range(_BATCH)]
         agree(name, cases)
-        if batch % 10 == 0:
+        if batch % 3 == 0:
             agree(name, cases, plain("checkers._kernels.forward"))
         verdicts += [expected for _, _, expected in cases]
     assert min(verdicts.count("valid"), verdicts.count("invalid")) > len(verdicts) / 20, "both are well tried"

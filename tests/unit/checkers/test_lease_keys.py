@@ -71,6 +71,14 @@ ANOMALIES = [
         4,
     ),
     (
+        "denied",
+        [GRANT, ATTACH, ("keep_alive", 1.0, 1.2, GONE), ("read", 1.3, 1.4, 7)],
+        [GRANT, ATTACH, ("keep_alive", 1.0, 2.2, GONE), ("read", 1.3, 1.4, 7)],
+        'lease "s1" was said at 1.20 s to have ended, but it was asked for no earlier than 0.00 s, for 2 s, and it was '
+        "there when asked for at 1.30 s",
+        6,
+    ),
+    (
         "late expiry",
         [GRANT, ATTACH, KEEP, ("read", 6.3, 6.4, 7)],
         [GRANT, ATTACH, KEEP, ("read", 6.1, 6.4, 7)],
@@ -124,6 +132,22 @@ def test_each_anomaly_and_its_valid_twin(kind: str, bad: Any, good: Any, summary
     (anomaly,) = checker.check(history(*bad)).anomalies
     assert (anomaly.kind, anomaly.summary, len(anomaly.witness)) == (kind, summary, events)
     assert checker.check(history(*good)).anomalies == ()
+
+
+@pytest.mark.parametrize(
+    ("then", "kind"),
+    [
+        (("read", 1.3, 1.4, 7), "denied"),
+        (("read", 1.1, 1.4, 7), "lost early"),  # it may have been read before it was lost
+        (("read", 1.3, 1.4, "?"), "lost early"),
+        (("keep_alive", 1.3, 1.4, KEPT), "denied"),
+        (("keep_alive", 1.3, 1.4, "?"), "lost early"),
+    ],
+)
+def test_what_was_there_afterwards_was_denied_and_not_lost(then: Any, kind: str) -> None:
+    """Only an answer that it stands, asked for after it was said to have ended, tells that it had not."""
+    verdict = LeasedKeys(late_s=LATE_S).check(history(GRANT, ATTACH, ("keep_alive", 1.0, 1.2, GONE), then))
+    assert [anomaly.kind for anomaly in verdict.anomalies] == [kind]
 
 
 @pytest.mark.parametrize(

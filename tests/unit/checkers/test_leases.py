@@ -36,6 +36,18 @@ def test_who_is_told_of_the_end_within_the_ttl_has_lost_early(f: str) -> None:
     assert kinds(Locks().grant(1, 1.0, 1.1).ask(1, f, 2.5, 3.0, held=False)) == []
 
 
+def test_what_was_there_afterwards_was_denied_and_not_lost() -> None:
+    """By its holder's own question, or by another's that it refuses; one that was asked before says nothing."""
+
+    def told() -> Locks:
+        return Locks().grant(1, 1.0, 1.1).ask(1, "is_held", 2.0, 2.2, held=False)
+
+    assert kinds(told().ask(1, "is_held", 2.3, 2.9)) == ["denied"]
+    assert kinds(told().ask(1, "extend", 2.3, 2.9)) == ["denied"]
+    assert kinds(told().refused(2, 2.3, 2.9, 1)) == ["denied"]
+    assert kinds(told().refused(2, 2.1, 2.9, 1)) == ["lost early"]
+
+
 def test_an_acknowledged_extend_keeps_it_alive_and_others_do_not() -> None:
     """The TTL counts anew from the invoke of an extend that was acknowledged, and of no other."""
     extended = Locks().grant(1, 1.0, 1.1).ask(1, "extend", 2.5, 2.6)

@@ -113,8 +113,8 @@ def test_each_anomaly_and_its_valid_twin(
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize("seed", range(8))
 def test_random_histories_get_the_oracles_verdict(seed: int, name: str) -> None:
-    """20,000 small histories of each mutex; every witness is a proof and minimal."""
-    agree(_checker(name), SPECS[name], seed, 2_500)
+    """10,000 small histories of each mutex; every witness is a proof and minimal."""
+    agree(_checker(name), SPECS[name], seed, 1_250)
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -101,9 +101,9 @@ def test_an_emptiness_is_proved_by_a_chain_of_values() -> None:
     assert len(anomaly.witness) == 6
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(4))
 def test_random_histories_get_the_oracles_verdict(seed: int) -> None:
-    """25,000 small histories, empty and unknown dequeues among them; every witness is a proof and minimal."""
+    """10,000 small histories, empty and unknown dequeues among them; every witness is a proof and minimal."""
     agree(FifoQueue(), _SPEC, seed, 2_500)
 
 

@@ -23,7 +23,7 @@ from harness.history import History
 from harness.op import Op
 from tests import kernel_forms
 
-_EACH = 2_500
+_EACH = 1_250
 _READINGS = {False: MODELS["cas-register"], True: COMPARING_CAS_REGISTER}
 _NO_LIMIT = Budget(clock=lambda: 0.0, deadline_s=1.0, max_configurations=10**9)
 
@@ -53,7 +53,7 @@ def _distinct(rng: random.Random, most: int) -> History:
 @pytest.mark.parametrize("comparing", [False, True])
 @pytest.mark.parametrize("seed", range(8))
 def test_small_histories_get_the_oracles_verdict(seed: int, comparing: bool, form: str) -> None:
-    """80,000 histories with distinct values get the verdict that trying every order gives.
+    """40,000 histories with distinct values get the verdict that trying every order gives.
 
     None but those with failed cas that observed nothing may be left to the general engine, and few of them are.
     """
