@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-MATRIX := $(if $(QUICK),--nodes 3 --time-limit 10 --interval 3 --jobs 4,--time-limit 30 --jobs 2)
+MATRIX := $(if $(BACKEND),--backend $(BACKEND)) $(if $(QUICK),--nodes 3 --time-limit 10 --interval 3 --rate 200 --jobs 4,--time-limit 30 --jobs 2)
 PARALLEL := --dist worksteal --numprocesses
 
 .PHONY: help setup demo test lint bench nemeses fuzz matrix skews lock clean
@@ -46,7 +46,7 @@ fuzz: setup  ## the checkers against the brute-force oracle, for SECONDS=… or 
 	PYTHONPATH=. $(BIN)/python tests/unit/checkers/fuzz.py $(SECONDS)
 
 # The second campaign holds the controls: systems that promise less than the workloads ask for, and that may be caught at it.
-matrix: setup  ## every workload on every system, with and without faults, as tables (QUICK=1: shorter)
+matrix: setup  ## every workload on every system, with and without faults, as tables (QUICK=1: shorter; BACKEND=netns)
 	code=0; $(BIN)/kingslayer campaign etcd zookeeper consul $(MATRIX) || code=$$?; \
 	$(BIN)/kingslayer campaign nats redis redlock $(MATRIX) || test $$? -eq 1 || code=$$?; exit $$code
 

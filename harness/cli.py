@@ -134,6 +134,7 @@ def _config(system: str, flags: dict[str, Any]) -> RunConfig:
 @click.option("--nodes", default=5, show_default=True, type=click.IntRange(1, 99), help="Nodes of each cluster.")
 @click.option("--time-limit", default=30.0, show_default=True, type=click.FloatRange(0.1), help="Seconds of each run.")
 @click.option("--interval", default=6.0, show_default=True, type=click.FloatRange(0.5), help="As of `run`.")
+@click.option("--rate", default=500.0, show_default=True, type=click.FloatRange(0), help="As of `run`.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, 16), help="Runs at a time.")
 @click.option("--backend", default="", help="docker, netns or memory; the first that works otherwise.")
 @click.option("--option", "options", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="As of `run`.")
@@ -150,7 +151,7 @@ def campaign_command(
 
     base = RunConfig(
         system="", nodes=flags["nodes"], backend=flags["backend"], options=flags["options"], seed=flags["seed"],
-        time_limit_s=flags["time_limit"], interval_s=flags["interval"],
+        time_limit_s=flags["time_limit"], interval_s=flags["interval"], rate=flags["rate"],
     )  # fmt: skip
     families = [_families(text) for text in nemeses]
     configs = campaign.plan(systems, chosen, families, flags["seeds"], base)

@@ -27,6 +27,7 @@ from harness.store import RunFolder
 from nemesis import Nemesis
 
 COMMAND = Path(sys.executable).with_name("kingslayer")
+ETCD = ("run", "etcd", "--backend", "netns", "--nodes", "3", "--rate", "200")
 NAMES = ["n1", "n2", "n3"]
 HOUR_MS = 3_600_000
 SKEW_N1: dict[str, Any] = {
@@ -200,7 +201,7 @@ params = { target = "moment" }
 def test_the_new_leader_is_paused_right_after_its_election(tmp_path: Path) -> None:
     """A run with an aimed fault is valid, hits the new leader after its election, and tells what did not come."""
     (tmp_path / "mine.toml").write_text(AIMED)
-    words = ["run", "etcd", "--backend", "netns", "--nodes", "3", "--nemesis", "mine.toml", "--time-limit", "10"]
+    words = [*ETCD, "--nemesis", "mine.toml", "--time-limit", "10"]
     done = subprocess.run(
         [COMMAND, *words, "--seed", "1", "--json"], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
@@ -257,7 +258,7 @@ params = { target = "moment" }
 def storming(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Start a run, and wait until three faults are on and a fourth waits for its moment."""
     (folder / "storm.toml").write_text(STORM)
-    words = ["run", "etcd", "--backend", "netns", "--nodes", "3", "--nemesis", "storm.toml", "--time-limit", "60"]
+    words = [*ETCD, "--nemesis", "storm.toml", "--time-limit", "60"]
     log = folder / "stderr"
     with log.open("wb") as stderr:
         environment = os.environ | {"TMPDIR": str(folder)}

@@ -42,7 +42,7 @@ def run_with(kind: str, backend: str, folder: Path) -> Iterator[subprocess.Popen
     params = family(kind).plan(Random(SEED), NODES)
     step = {"fault": 0, "kind": kind, "start_s": BEGIN_S, "stop_s": END_S, "params": params}
     (folder / "schedule.json").write_text(json.dumps({"steps": [step]}))
-    words = ["etcd", "--nodes", "3", "--backend", backend, "--time-limit", str(END_S + 10)]
+    words = ["etcd", "--nodes", "3", "--backend", backend, "--rate", "100", "--time-limit", str(END_S + 10)]
     argv = [sys.executable, "-c", COMMAND, "run", *words, "--schedule", "schedule.json"]
     environment = signed_environment() | {"TMPDIR": str(folder)}
     with (folder / "said").open("wb") as said:

@@ -212,7 +212,7 @@ WHOLE: Final = (
 )
 def test_a_run_ends_with_its_verdict_and_leaves_nothing_behind(tmp_path: Path, whole: Whole) -> None:
     """Under verified faults it keeps its promises, or is found out where it promises nothing."""
-    words = (whole.system, "--backend", whole.backend, "--seed", "3", *whole.words)
+    words = (whole.system, "--backend", whole.backend, "--rate", "200", "--seed", "3", *whole.words)
     done, summary = judged(
         tmp_path, *words, limit_s=whole.limit_s, interval_s=whole.interval_s, verdicts=whole.verdicts, ok=whole.ok
     )

@@ -23,7 +23,8 @@ from harness.op import DIGEST, NEMESIS
 from harness.store import RunFolder
 
 COMMAND = Path(sys.executable).with_name("kingslayer")
-ETCD = ("run", "etcd", "--nemesis", "partition,pause,kill", "--interval", "3", "--seed", "7")
+ETCD = ("run", "etcd", "--nemesis", "partition,pause,kill", "--interval", "3", "--seed", "7", "--rate", "200")
+AT_FULL_RATE = ("--rate", "500")
 UNPAUSED = ("--nemesis", "partition,kill")
 """For what rests on leases: a leader of etcd that was paused for as long as they live takes them away (findings.md)."""
 FAULT_ON = re.compile(r"(partition|pause|kill) on")
@@ -87,7 +88,8 @@ def latest(folder: Path) -> RunFolder:
 
 def test_a_correct_system_under_faults_is_valid(tmp_path: Path, backend_name: str) -> None:
     """etcd stays valid under partitions, pauses and kills, all of them verified, and the store holds everything."""
-    _, summary = judged(tmp_path, *ETCD[1:], "--backend", backend_name, limit_s=12, interval_s=3, ok=1000)
+    words = (*ETCD[1:], *AT_FULL_RATE, "--backend", backend_name)
+    _, summary = judged(tmp_path, *words, limit_s=12, interval_s=3, ok=1000)
     assert summary["verdict"] == "valid"
     assert {fault["kind"] for fault in summary["faults"]} == {"partition", "pause", "kill"}
     assert all(fault["verified"] for fault in summary["faults"])
@@ -117,7 +119,7 @@ def test_the_locks_of_etcd_keep_their_promise(tmp_path: Path, variety: str) -> N
 def test_tasks_on_etcd_are_claimed_by_one_and_all_done(tmp_path: Path) -> None:
     """Under faults no promise is broken, claims run out and are taken over, and the drain reaches every task."""
     words = ["--workload", "task-claim", "--nodes", "3", "--backend", "netns", "--nemesis", "pause,kill"]
-    _, summary = judged(tmp_path, "etcd", *words, "--seed", "3", limit_s=9, interval_s=3)
+    _, summary = judged(tmp_path, *ETCD[1:], *words, "--seed", "3", limit_s=9, interval_s=3)
     assert summary["verdict"] == "valid"
     oks = [op for op in latest(tmp_path).history().events if op.type == "ok" and isinstance(op.process, int)]
     claimed = Counter(op.value["task"] for op in oks if op.f == "claim")
@@ -139,7 +141,7 @@ def test_the_elections_of_etcd_keep_their_promise(tmp_path: Path) -> None:
 
 def test_the_positive_control_is_invalid(tmp_path: Path, backend_name: str) -> None:
     """Serializable reads are found out, with witnesses in the history, and the history checks invalid again."""
-    words = ("--time-limit", "12", "--backend", backend_name, "--reads", "serializable")
+    words = ("--time-limit", "12", "--backend", backend_name, "--reads", "serializable", *AT_FULL_RATE)
     done = kingslayer(tmp_path, *ETCD, *words, code=1)
     assert "INVALID" in done.stdout
     summary = latest(tmp_path).summary()
@@ -154,8 +156,8 @@ def test_the_positive_control_is_invalid(tmp_path: Path, backend_name: str) -> N
 @pytest.mark.netns
 def test_clients_are_frozen_and_go_on(tmp_path: Path) -> None:
     """Clients in processes of their own stop and go on, measured; what they saw is valid, and none of them is left."""
-    words = ["run", "etcd", "--backend", "netns", "--nemesis", "freeze", "--time-limit", "8", "--interval", "3"]
-    summary = json.loads(kingslayer(tmp_path, *words, "--seed", "7", "--json").stdout)
+    words = (*ETCD, "--backend", "netns", "--nemesis", "freeze", "--time-limit", "8")
+    summary = json.loads(kingslayer(tmp_path, *words, "--json").stdout)
     assert (summary["verdict"], summary["faults"]) == ("valid", [{"kind": "freeze", "verified": True}] * 2)
     history = latest(tmp_path).history()
     injected = [event.value for event in history.events if event.f == "inject" and event.type == "ok"]
@@ -168,8 +170,8 @@ def test_what_kill_9_leaves_checks_and_is_cleaned_away(tmp_path: Path) -> None:
 
     That nothing is left on the machines themselves is for test_killed_harness.py, for each fault.
     """
-    with running(tmp_path, *ETCD, "--time-limit", "60", "--backend", "docker") as run:
-        assert len(containers_of(run.pid)) == 5
+    with running(tmp_path, *ETCD, "--nodes", "3", "--time-limit", "60", "--backend", "docker") as run:
+        assert len(containers_of(run.pid)) == 3
         run.kill()
         run.wait()
     summary = json.loads(kingslayer(tmp_path, "check", "store/latest", "--json").stdout)
@@ -196,7 +198,7 @@ def test_kill_9_leaves_nothing_in_namespaces(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_early_stop_heals_and_checks(tmp_path: Path, backend_name: str, number: signal.Signals) -> None:
     """Ctrl-C in a fault heals it, checks and stores what there is, removes all, and exits with 130."""
-    with running(tmp_path, *ETCD, "--time-limit", "60", "--backend", backend_name) as run:
+    with running(tmp_path, *ETCD, "--nodes", "3", "--time-limit", "60", "--backend", backend_name) as run:
         run.send_signal(number)
         assert run.wait(timeout=20) == 130
     summary, history = latest(tmp_path).summary(), latest(tmp_path).history()
