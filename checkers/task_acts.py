@@ -101,6 +101,8 @@ class Log:
         ends: whatever ends a claim, of any outcome.
         tries: claims of this very task, of unknown outcome.
         statuses: that were ok.
+        submitted: the one submit that may have happened; None where there is none, or more.
+        task: what was asked for, where that is known.
     """
 
     id: Any
@@ -109,16 +111,13 @@ class Log:
     ends: list[Act] = field(default_factory=list)
     tries: list[Act] = field(default_factory=list)
     statuses: list[Act] = field(default_factory=list)
+    submitted: Act | None = None
+    task: Task | None = None
 
-    @property
-    def submitted(self) -> Act | None:
-        """The one submit that may have happened; None where there is none, or more."""
-        return self.submits[0] if len(self.submits) == 1 else None
-
-    @property
-    def task(self) -> Task | None:
-        """What was asked for, where that is known."""
-        return None if self.submitted is None else self.submitted.task
+    def submit(self, act: Act) -> None:
+        """Take in a submit that may have happened."""
+        self.submits.append(act)
+        self.submitted, self.task = (act, act.task) if len(self.submits) == 1 else (None, None)
 
 
 class Acts:
@@ -175,12 +174,15 @@ class Acts:
             return
         log = self._log(key)
         if act.f == "submit":
-            log.submits += [act] if act.possible else []
+            if act.possible:
+                log.submit(act)
         elif act.f == "status":
-            log.statuses += [act] if act.happened else []
+            if act.happened:
+                log.statuses.append(act)
         else:
             log.ends.append(act)
-            log.grants += [act] if act.claim is not None else []
+            if act.claim is not None:
+                log.grants.append(act)
 
     def _log(self, task: Any) -> Log:
         log = self.logs.get(task)

@@ -32,17 +32,17 @@ class _Kind(NamedTuple):
 
 def choices(acts: Acts) -> Iterator[Finding]:
     """A claim gets a task of the greatest priority that there is, and gets one if there is any."""
-    waiting = sorted(_opened(acts), key=lambda item: item.submit.end)
     kinds: dict[tuple[int, tuple[str, ...]], _Kind] = {}
-    for item in waiting:
+    waiting = []
+    for item in sorted(_opened(acts), key=lambda item: item.submit.end):
         alike = -item.task.priority, tuple(sorted(item.task.capabilities))
-        kinds.setdefault(alike, _Kind(*alike, []))
+        waiting.append((item, kinds.setdefault(alike, _Kind(*alike, []))))
     ordered = [kinds[alike] for alike in sorted(kinds)]
     at = 0
     for act in sorted(acts.nexts, key=lambda act: act.begin):
-        while at < len(waiting) and waiting[at].submit.end < act.begin:
-            task = waiting[at].task
-            kinds[-task.priority, tuple(sorted(task.capabilities))].items.append(waiting[at])
+        while at < len(waiting) and waiting[at][0].submit.end < act.begin:
+            item, kind = waiting[at]
+            kind.items.append(item)
             at += 1
         if act.empty or act.claim is not None:
             yield from _better(acts, act, ordered)

@@ -22,6 +22,8 @@ _NOUNS: Final = {"complete": "completion", "fail": "failure", "offer": "offer", 
 
 def one_claim_at_a_time(log: Log) -> Iterator[Finding]:
     """No two grants at one epoch, and none while a claim at a smaller epoch surely stands."""
+    if len(log.grants) < 2:
+        return
     grants = sorted(log.grants, key=lambda act: act.epoch)
     ends = _surely_until(log)
     later: Act | None = None  # of those at greater epochs the one that returned first
@@ -112,16 +114,15 @@ def nothing_stale_is_accepted(log: Log) -> Iterator[Finding]:
             continue
         first = firsts[newer]
         kind = "stale completion accepted" if act.f == "complete" else "stale claim accepted"
-        told = f"task {log.id}: {_of(act)} was accepted"
         if first.end < act.begin:
-            yield finding(kind, f"{told}, although it was {granted(first)} before", log.id, first, act)
+            yield finding(kind, f"{_accepted(log, act)}, although it was {granted(first)} before", log.id, first, act)
         elif act.claim is not None and epochs[newer] < act.epoch:
             between = grants[newer]
             handed = f"and led to epoch {act.epoch}, although it was {granted(between)} in between"
-            yield finding(kind, f"{told} {handed}", log.id, between, act)
+            yield finding(kind, f"{_accepted(log, act)} {handed}", log.id, between, act)
         elif act.f == "complete" and first.begin <= act.end:
             both = f"and it was {granted(first)}: whichever came first, the other had to be refused"
-            yield finding(kind, f"{told}, {both}", log.id, first, act)
+            yield finding(kind, f"{_accepted(log, act)}, {both}", log.id, first, act)
 
 
 def completed_is_final(log: Log) -> Iterator[Finding]:
@@ -232,12 +233,17 @@ def _after_completion(log: Log, done: Act, act: Act) -> Iterator[Finding]:
     assert done.asked is not None
     if act.status is None:
         return
-    told = f"task {log.id}: {_of(done)} was accepted, but a status from {span(act)}"
     if act.status.state != "completed":
-        yield finding("completion lost", f"{told} says {act.status.state}", log.id, done, act)
+        told = f"{_accepted(log, done)}, but a status from {span(act)} says {act.status.state}"
+        yield finding("completion lost", told, log.id, done, act)
     elif freeze(act.status.result) != freeze(done.asked.result):
         seen, given = show(act.status.result), show(done.asked.result)
-        yield finding("wrong result", f"{told} shows the result {seen} and not {given}", log.id, done, act)
+        told = f"{_accepted(log, done)}, but a status from {span(act)} shows the result {seen} and not {given}"
+        yield finding("wrong result", told, log.id, done, act)
+
+
+def _accepted(log: Log, act: Act) -> str:
+    return f"task {log.id}: {_of(act)} was accepted"
 
 
 def _of(act: Act) -> str:

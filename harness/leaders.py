@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from harness.errors import HistoryError
@@ -20,8 +21,7 @@ WATCH: Final = "watch"
 """The operations of the facet "election"."""
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(msgspec.Struct, frozen=True, gc=False):
     """What a node said of itself, between the question and the answer.
 
     Attributes:
@@ -41,8 +41,7 @@ class Status:
     events: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(msgspec.Struct, frozen=True, gc=False):
     """Somebody saw who leads in a term.
 
     Attributes:
@@ -179,11 +178,11 @@ def of_clients(history: History) -> list[Sighting]:
 
 def operations(history: History, fs: Collection[str]) -> Iterator[tuple[Op, Op | None]]:
     """Yield the clients' operations of these names: the call, and the completion where there is one."""
-    columns = history.columns
+    columns, events = history.columns, history.events
     codes = [code for code, f in enumerate(columns.fs) if f in fs]
     rows = np.flatnonzero(np.isin(columns.f, codes))
     for invoked, completed in zip(columns.invoke[rows].tolist(), columns.complete[rows].tolist(), strict=True):
-        yield history.events[invoked], None if completed == NEVER else history.events[completed]
+        yield events[invoked], None if completed == NEVER else events[completed]
 
 
 def reigns(history: History) -> tuple[Reign, ...]:

@@ -54,15 +54,17 @@ class Lines(Sequence[Op]):
     def __getitem__(self, at: slice) -> list[Op]: ...
 
     def __getitem__(self, at: int | slice) -> Op | list[Op]:
+        if self._kept is not None:
+            return self._kept[at]
         if isinstance(at, slice):
             return [self[each] for each in range(*at.indices(len(self)))]
         if not -len(self) <= at < len(self):
             raise IndexError(at)
         at %= len(self)
         self._asked += 1
-        if self._kept is None and self._asked * _DECODING > len(self):
+        if self._asked * _DECODING > len(self):
             self._keep()
-        return self.decode(at) if self._kept is None else self._kept[at]
+        return self.decode(at)
 
     def decode(self, at: int) -> Op:
         """Return the event of one line, which must hold it and nothing else."""
