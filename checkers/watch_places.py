@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 Column = NDArray[np.int64]
 
 _ROOM = 1 << 62
+_TABLE = 4
+"""A table may have so many times as many places as there are deliveries."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,12 @@ class Flat:
 
     @cached_property
     def _grouped(self) -> tuple[Column, Column]:
+        """`firsts` and `place`: by a table of all codes where these are dense, for that takes no sorting."""
+        if len(self.code) and self.code.min() >= 0 and self.code.max() < _TABLE * len(self.code):
+            first = np.full(self.code.max() + 1, -1)
+            first[self.code[::-1]] = np.arange(len(self.code))[::-1]  # of equal ones the last that is put there stays
+            there = first >= 0
+            return first[there], (np.cumsum(there) - 1)[self.code]
         order = np.argsort(self.code, kind="stable")
         code = self.code[order]
         new = np.ones(len(order), bool)
