@@ -242,7 +242,7 @@ def _watch(watched: Watched, item: Row) -> None:
             watched.refusals.append(Refusal(item.row, prefix, start, item.ret))
         return
     changes, late = item.answer["changes"], item.answer.get("late", [])
-    if not isinstance(changes, list) or (late and not all(len(change) in (2, 3) for change in late)):
+    if not isinstance(changes, list) or not all(len(change) in (2, 3) for change in late):
         raise TypeError(changes)
     delivered = Delivered(item.row, prefix, start, changes, late, item.ret)
     if changes:

@@ -136,8 +136,7 @@ def _bootstrap(client: DockerClient, stop: threading.Event) -> None:
 
     _require_mmdebstrap()
     patience = ['--aptopt=Acquire::http::Timeout "20"', '--aptopt=Acquire::Retries "1"']
-    bootstrap = ["mmdebstrap", "--variant=minbase", "--quiet", *patience, SUITE, "-", *host_sources()]
-    argv = ["setpriv", "--pdeathsig", "INT", *bootstrap]  # a killed harness ends it as Ctrl-C does
+    argv = ["mmdebstrap", "--variant=minbase", "--quiet", *patience, SUITE, "-", *host_sources()]
     image = ""
     # It has a session of its own because it tears down by a SIGHUP to its whole process group.
     with (

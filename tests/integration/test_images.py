@@ -119,7 +119,7 @@ def test_a_backend_that_is_cancelled_meanwhile_ends_its_bootstrap(
 
 @needs_mmdebstrap
 def test_a_killed_harness_takes_nobody_but_its_bootstrap_with_it(tmp_path: Path) -> None:
-    """mmdebstrap ends as by Ctrl-C, removes its folder, and does not hang up on the processes around it."""
+    """mmdebstrap, which loses its reader, ends by itself and does not hang up on the processes around it."""
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     killed = subprocess.Popen([sys.executable, "-c", BOOTSTRAP], process_group=0, env=environment)
     neighbour = subprocess.Popen(["sleep", "300"], process_group=killed.pid)
