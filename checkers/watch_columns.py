@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, NamedTuple
+from functools import cached_property
+from typing import Any, Final
 
+import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from checkers._kernels import deliveries
 from checkers.models import NEVER_COMPLETES
@@ -19,11 +22,14 @@ from harness.op import Op, freeze
 
 _HINT: Final = "the reference says what a watch's history holds: was it recorded by another workload?"
 
+BEFORE_ALL: Final = int(np.iinfo(np.int64).min)
+"""Is less than every revision."""
+
 SET: Final = ("set",)
 """In place of every value's name, where the watches do not tell values."""
 
 
-class Write(NamedTuple):
+class Write(msgspec.Struct, frozen=True, gc=False):
     """A put or a delete that did not fail, or may not have.
 
     Attributes:
@@ -42,7 +48,7 @@ class Write(NamedTuple):
     ret: int
 
 
-class Delivered(NamedTuple):
+class Delivered(msgspec.Struct, frozen=True, gc=False):
     """What one watch delivered.
 
     Attributes:
@@ -62,7 +68,7 @@ class Delivered(NamedTuple):
     ret: int
 
 
-class Refusal(NamedTuple):
+class Refusal(msgspec.Struct, frozen=True, gc=False):
     """A watch that was refused because its start is compacted; `ret` as in Delivered."""
 
     row: int
@@ -71,7 +77,7 @@ class Refusal(NamedTuple):
     ret: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Watched:
     """A history of watches.
 
@@ -99,6 +105,20 @@ class Watched:
     looks: list[tuple[int, int, int, int]] = field(default_factory=list)
     compactions: list[tuple[int, int]] = field(default_factory=list)
 
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """The revision that each watch was asked for from; BEFORE_ALL: from now."""
+        return np.array([BEFORE_ALL if watch.start is None else watch.start for watch in self.watches], np.int64)
+
+    @cached_property
+    def strangers(self) -> list[int]:
+        """The watches, by their places in `watches`, that delivered what they did not ask for."""
+        flat = self.flat
+        ranges = {prefix: flat.keys_of(prefix) for prefix in {watch.prefix for watch in self.watches}}
+        begins, ends = (np.array([ranges[watch.prefix][at] for watch in self.watches], np.int64) for at in (0, 1))
+        early = np.flatnonzero(flat.oldest < self.starts)
+        return sorted({*early.tolist(), *flat.outside(begins, ends).tolist()})
+
     def name(self, change: list[Any]) -> Any:
         """Return the name of a change's value."""
         if self.told:
@@ -106,7 +126,7 @@ class Watched:
         return SET if len(change) == 2 or change[2] is not None else None
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One operation.
 
     Attributes:
@@ -175,7 +195,7 @@ def _flattened(watched: Watched) -> Watched:
 
 
 def _untold(write: Write) -> Write:
-    return write if write.name is None else write._replace(name=SET)
+    return write if write.name is None else msgspec.structs.replace(write, name=SET)
 
 
 def name_of(value: Any) -> Any:
@@ -196,7 +216,7 @@ def _text(value: Any) -> str:
 
 
 def _revision(value: Any) -> int:
-    if type(value) is not int:
+    if type(value) is not int or not BEFORE_ALL < value < -BEFORE_ALL:
         raise TypeError(value)
     return value
 
@@ -242,7 +262,7 @@ def _watch(watched: Watched, item: Row) -> None:
             watched.refusals.append(Refusal(item.row, prefix, start, item.ret))
         return
     changes, late = item.answer["changes"], item.answer.get("late", [])
-    if not isinstance(changes, list) or not all(len(change) in (2, 3) for change in late):
+    if not isinstance(changes, list) or (len(late) and not all(len(change) in (2, 3) for change in late)):
         raise TypeError(changes)
     delivered = Delivered(item.row, prefix, start, changes, late, item.ret)
     if changes:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from checkers.models import NEVER_COMPLETES
-from checkers.watch_columns import Delivered, Watched
+from checkers.watch_columns import BEFORE_ALL, Delivered, Watched
 from checkers.watch_made import Finding, Made, Place, watching, wrote
 from checkers.words import began, process, returned, seconds
 
-_LEAST: Final = int(np.iinfo(np.int64).min)
 _UNCOUNTED: Final = -1
 
 
 def order(watched: Watched) -> Iterator[Finding]:
     """Look for watches whose revisions go back, or that deliver a change twice."""
-    for watch in map(watched.watches.__getitem__, watched.flat.disordered().tolist()):
+    for watch in map(watched.watches.__getitem__, watched.flat.disordered.tolist()):
         seen: set[Place] = set()
         newest = watch.changes[0][0]
         for revision, key, *_ in watch.changes:
@@ -40,7 +40,7 @@ def order(watched: Watched) -> Iterator[Finding]:
 
 def foreign(watched: Watched) -> Iterator[Finding]:
     """Look for changes that a watch did not ask for."""
-    for watch in map(watched.watches.__getitem__, _strangers(watched)):
+    for watch in map(watched.watches.__getitem__, watched.strangers):
         prefix, first = watch.prefix, watch.start
         for revision, key, *_ in watch.changes:
             if not key.startswith(prefix):
@@ -52,20 +52,6 @@ def foreign(watched: Watched) -> Iterator[Finding]:
             summary = f"{watching(watched, watch)} delivered a change of {key} at revision {revision}, {why}"
             yield Finding(watch.ret, kind, summary, prefix, (watch.row,))
             break
-
-
-def _strangers(watched: Watched) -> list[int]:
-    """Return the watches that delivered what they did not ask for."""
-    flat = watched.flat
-    ranges = {prefix: flat.keys_of(prefix) for prefix in {watch.prefix for watch in watched.watches}}
-    asked = np.array([ranges[watch.prefix] for watch in watched.watches], np.int64).reshape(-1, 2)
-    early = np.flatnonzero(flat.oldest < _starts(watched))
-    return sorted({*early.tolist(), *flat.outside(asked[:, 0], asked[:, 1]).tolist()})
-
-
-def _starts(watched: Watched) -> NDArray[np.int64]:
-    """Return the revision that each watch was asked for from; _LEAST: from now."""
-    return np.array([_LEAST if watch.start is None else watch.start for watch in watched.watches], np.int64)
 
 
 def late(watched: Watched) -> Iterator[Finding]:
@@ -84,27 +70,25 @@ def gaps(watched: Watched, made: Made) -> Iterator[Finding]:
     flat, watches = watched.flat, watched.watches
     if not watches:
         return
-    starts = np.where(_starts(watched) == _LEAST, flat.oldest, _starts(watched))
+    starts = np.where(watched.starts == BEFORE_ALL, flat.oldest, watched.starts)
     given = flat.count(made.founded_flat & (flat.revision < flat.spread(flat.newest)))
-    given[[*flat.disordered(), *_strangers(watched)]] = _UNCOUNTED
+    given[[*flat.disordered, *watched.strangers]] = _UNCOUNTED
     prefixes = np.array([watch.prefix for watch in watches], object)
+    revisions_made, keys_made = made.founded_columns
     for prefix in dict.fromkeys(prefixes.tolist()):
-        due = _due(made, flat.keys[slice(*flat.keys_of(prefix))])
-        revisions_due = np.array([revision for revision, _ in due], np.int64)
+        first, end = flat.keys_of(prefix)
+        due = np.flatnonzero((first <= keys_made) & (keys_made < end))
         chosen = np.flatnonzero(prefixes == prefix)
-        begins, ends = (np.searchsorted(revisions_due, each[chosen]) for each in (starts, flat.newest))
+        begins, ends = (np.searchsorted(revisions_made[due], each[chosen]) for each in (starts, flat.newest))
         doubtful = np.maximum(0, ends - begins) != given[chosen]
         columns = (each[doubtful].tolist() for each in (chosen, begins, ends))
         for at, begin, end in zip(*columns, strict=True):
             watch = watches[at]
-            missed = set(due[begin:end]).difference((revision, key) for revision, key, *_ in watch.changes)
+            places = zip(revisions_made[due[begin:end]].tolist(), keys_made[due[begin:end]].tolist(), strict=True)
+            owed = {(revision, flat.keys[key]) for revision, key in places}
+            missed = owed.difference((revision, key) for revision, key, *_ in watch.changes)
             if missed:
                 yield _missed(watched, made, watch, min(missed), int(flat.newest[at]))
-
-
-def _due(made: Made, keys: Sequence[str]) -> list[Place]:
-    """Return the changes of some keys that are known to have been made, in order."""
-    return sorted(place for key in keys for place in made.by_key.get(key, ()))
 
 
 def _missed(watched: Watched, made: Made, watch: Delivered, place: Place, last: int) -> Finding:
@@ -149,33 +133,52 @@ class _Step(NamedTuple):
     grows: bool
 
 
+class _Told(NamedTuple):
+    """When which revision was told: rows of completions among the events, in order; revisions, and whose they are."""
+
+    ret: NDArray[np.int64]
+    revision: NDArray[np.int64]
+    row: NDArray[np.int64]
+
+
 def revisions(watched: Watched, made: Made) -> Iterator[Finding]:
     """Look for a write, or a look at the newest revision, that is behind what somebody had been told before."""
-    steps = [
-        _Step(write.invoke, write.ret, write.revision, write.row, write.key, True)
-        for write in watched.writes
-        if write.revision is not None
-    ]
-    steps += [_Step(write.invoke, write.ret, number, write.row, write.key, True) for write, number in made.inferred]
-    steps += [_Step(invoke, ret, number, row, "", False) for row, number, invoke, ret in watched.looks]
-    steps.sort()
-    told = [(step.ret, step.revision, step.row) for step in steps if step.ret != NEVER_COMPLETES]
+    steps = sorted(_steps(watched, made))
+    told = _told(watched, made, steps)
+    known = np.maximum.accumulate(np.concatenate(([BEFORE_ALL], told.revision)))
+    newest = known[np.searchsorted(told.ret, _column(steps, "invoke"))]
+    revision, grows = _column(steps, "revision"), _column(steps, "grows")
+    for at in np.flatnonzero((revision < newest) | ((revision == newest) & (grows > 0))).tolist():
+        by = int(np.searchsorted(known, newest[at])) - 1  # who told it first
+        yield _went_back(watched, made, steps[at], int(newest[at]), int(told.row[by]))
+
+
+def _steps(watched: Watched, made: Made) -> Iterator[_Step]:
+    for write in watched.writes:
+        if write.revision is not None:
+            yield _Step(write.invoke, write.ret, write.revision, write.row, write.key, True)
+    for write, number in made.inferred:
+        yield _Step(write.invoke, write.ret, number, write.row, write.key, True)
+    for row, number, invoke, ret in watched.looks:
+        yield _Step(invoke, ret, number, row, "", False)
+
+
+def _told(watched: Watched, made: Made, steps: Sequence[_Step]) -> _Told:
+    known = [step for step in steps if step.ret != NEVER_COMPLETES]
+    ret, revision, row = (_column(known, name) for name in _Told._fields)
     if watched.watches:
         flat = watched.flat
-        known = np.where(made.founded_flat, flat.revision, _LEAST)
-        newest_of = np.maximum.reduceat(known, flat.begins).tolist()
-        told += [
-            (watch.ret, at, watch.row) for watch, at in zip(watched.watches, newest_of, strict=True) if at != _LEAST
-        ]
-    told.sort()
-    newest, by, at = 0, -1, 0
-    for step in steps:
-        while at < len(told) and told[at][0] < step.invoke:
-            if by < 0 or told[at][1] > newest:
-                newest, by = told[at][1:]
-            at += 1
-        if by >= 0 and (step.revision < newest or (step.grows and step.revision == newest)):
-            yield _went_back(watched, made, step, newest, by)
+        newest = np.maximum.reduceat(np.where(made.founded_flat, flat.revision, BEFORE_ALL), flat.begins)
+        some = newest != BEFORE_ALL
+        ret = np.concatenate((ret, _column(watched.watches, "ret")[some]))
+        revision = np.concatenate((revision, newest[some]))
+        row = np.concatenate((row, _column(watched.watches, "row")[some]))
+    order = np.argsort(ret)
+    return _Told(ret[order], revision[order], row[order])
+
+
+def _column(items: Sequence[Any], name: str) -> NDArray[np.int64]:
+    return np.fromiter(map(attrgetter(name), items), np.int64, len(items))
 
 
 def _went_back(watched: Watched, made: Made, step: _Step, newest: int, by: int) -> Finding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -56,20 +56,28 @@ class Made:
         self._explain()
 
     @cached_property
-    def by_key(self) -> dict[str, list[Place]]:
-        """The founded places of each key."""
-        found: defaultdict[str, list[Place]] = defaultdict(list)
-        for place in self.founded:
-            found[place[1]].append(place)
-        return dict(found)
+    def founded_columns(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The founded places, in order: their revisions, and which of Flat.keys each is of."""
+        flat = self._watched.flat
+        rank = {key: number for number, key in enumerate(flat.keys)}
+        delivered = flat.firsts[self._founded_firsts]
+        silent = [place for place in self.acknowledged if place not in self.delivered]
+        revision = np.concatenate((flat.revision[delivered], np.array([place[0] for place in silent], np.int64)))
+        key = np.concatenate((flat.key[delivered], np.array([rank[place[1]] for place in silent], np.int64)))
+        order = np.lexsort((key, revision))
+        return revision[order], key[order]
 
     @cached_property
     def founded_flat(self) -> NDArray[np.bool_]:
         """Of each delivery (watch_places.Flat) whether its place is founded."""
+        return self._founded_firsts[self._watched.flat.place]
+
+    @cached_property
+    def _founded_firsts(self) -> NDArray[np.bool_]:
         flat = self._watched.flat
         founded = np.empty(len(flat.firsts), bool)
         founded[np.argsort(flat.firsts)] = [place in self.founded for place in self.delivered]
-        return founded[flat.place]
+        return founded
 
     def _acknowledge(self) -> None:
         for write in self._watched.writes:
@@ -85,11 +93,11 @@ class Made:
 
     def _deliver(self) -> None:
         flat = self._watched.flat
-        for watch, change in map(self._delivery, np.sort(flat.firsts).tolist()):
+        for watch, change in self._deliveries(np.sort(flat.firsts)):
             self.delivered[change[0], change[1]] = watch, self._watched.name(change)
         different = np.flatnonzero(flat.name != flat.name[flat.firsts][flat.place])
         _, ats = np.unique(flat.watch[different], return_index=True)
-        for watch, change in map(self._delivery, different[ats].tolist()):
+        for watch, change in self._deliveries(different[ats]):
             revision, key = change[:2]
             first, known = self.delivered[revision, key]
             summary = (
@@ -98,12 +106,13 @@ class Made:
             )
             self._find(watch.ret, "watches disagree", summary, key, (first.row, watch.row))
 
-    def _delivery(self, at: int) -> tuple[Delivered, list[Any]]:
-        """Return whose delivery that is, and the change."""
-        flat = self._watched.flat
-        number = int(flat.watch[at])
-        watch = self._watched.watches[number]
-        return watch, watch.changes[at - int(flat.begins[number])]
+    def _deliveries(self, ats: NDArray[np.int64]) -> Iterator[tuple[Delivered, list[Any]]]:
+        """Yield of each of these deliveries whose it is, and the change."""
+        numbers = self._watched.flat.watch[ats]
+        places = ats - self._watched.flat.begins[numbers]
+        for number, place in zip(numbers.tolist(), places.tolist(), strict=True):
+            watch = self._watched.watches[number]
+            yield watch, watch.changes[place]
 
     def _explain(self) -> None:
         """Find a write for each change that was delivered."""

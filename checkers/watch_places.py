@@ -83,8 +83,9 @@ class Flat:
         """The greatest revision of each watch."""
         return np.maximum.reduceat(self.revision, self.begins) if len(self.counts) else self.counts
 
+    @cached_property
     def disordered(self) -> Column:
-        """Return the watches of which some change does not come after the one before it."""
+        """The watches of which some change does not come after the one before it."""
         wrong = self.code[1:] <= self.code[:-1]
         wrong[self.begins[1:] - 1] = False
         return np.unique(self.watch[1:][wrong])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness._kernels import scan, tokens
-from harness.columns import Columns, Numbers, renumbered
+from harness.columns import Columns, Numbers, numbered, renumbered
 from harness.errors import HistoryError
 from harness.op import Op
 
@@ -25,6 +25,7 @@ _CHUNK_BYTES: Final = 1 << 18  # decode_lines is four times slower on a whole la
 _CHUNK_LINES: Final = 2_000
 _KEPT_LINES: Final = 1 << 19  # some 150 MB of events
 _DECODING: Final = 4  # times as long takes a line by itself as among all
+_LISTS: Final = 3  # a file of which more than one part in so many is long values is read whole
 _WORDS: Final = {tokens.NULL: None, tokens.FALSE: False, tokens.TRUE: True}
 
 
@@ -62,8 +63,8 @@ class Lines(Sequence[Op]):
             raise IndexError(at)
         at %= len(self)
         self._asked += 1
-        if self._asked * _DECODING > len(self):
-            self._keep()
+        if self._asked * _DECODING > len(self) and len(self) <= _KEPT_LINES:
+            self.keep()
         return self.decode(at)
 
     def decode(self, at: int) -> Op:
@@ -71,11 +72,17 @@ class Lines(Sequence[Op]):
         return _DECODER.decode(self._data[self._starts[at] : self._starts[at + 1]])
 
     def __iter__(self) -> Iterator[Op]:
-        self._keep()
+        if len(self) <= _KEPT_LINES:
+            self.keep()
         return iter(self._kept) if self._kept is not None else self._decoded()
 
-    def _keep(self) -> None:
-        if self._kept is None and len(self) <= _KEPT_LINES:
+    def keep(self) -> None:
+        """Decode all lines now, and keep the events.
+
+        Raises:
+            msgspec.DecodeError, UnicodeDecodeError, RecursionError: a line holds no event.
+        """
+        if self._kept is None:
             with without_collections():
                 self._kept = list(self._decoded())
 
@@ -162,8 +169,8 @@ def scanned(data: bytes, size: int, kernel: Any = scan) -> tuple[Lines, Columns]
         kernel: the compiled or plain form of harness._kernels.scan.
 
     Returns:
-        None where that cannot be done: a line of a client is not as the recorder writes it, or events do not pair; or
-        where the file is mostly long lists, of which whoever checks them needs the events themselves.
+        None where that cannot be done: a line of a client is not as the recorder writes it, or events do not pair.
+        Events are decoded all the same where much of the file is long lists: whoever checks these needs the events.
     """
     scanning = kernel.Scan(data, size)
     columns = scanning.read(data.count(b"\n", 0, size))
@@ -172,22 +179,28 @@ def scanned(data: bytes, size: int, kernel: Any = scan) -> tuple[Lines, Columns]
     lines = Lines(data, columns.pop("starts")[: scanning.events + 1], columns.pop("strange")[: scanning.strangers])
     doubtful = columns.pop("doubtful")[: scanning.doubts]
     values = _Values(data, scanning.values)
-    if values.spelled_bytes() * 2 > size:
-        return None
+    whole = values.spelled_bytes() * _LISTS > size
     try:
         if any(type(op.process) is int for op in lines.strangers()):
             return None
         for at in doubtful.tolist():
             lines.decode(at)
-        renumber = bool(values.others)
+        if whole:
+            lines.keep()
+        renumber = not whole and bool(values.others)
     except _MALFORMED:
         return None
     columns = {name: column[: scanning.rows] for name, column in columns.items()}
-    numbered = {name: columns.pop(name) for name in ("value", "result", "observed", "old", "new")}
-    numbers = Numbers(**numbered, values=values)
-    keys = _Values(data, scanning.keys)
-    fs = tuple(_Values(data, scanning.fs))
-    return lines, Columns(**columns, fs=fs, keys=keys, number=lambda: renumbered(numbers) if renumber else numbers)
+    scans = {name: columns.pop(name) for name in ("value", "result", "observed", "old", "new")}
+
+    def number() -> Numbers:
+        if whole:
+            return numbered(lines, columns["invoke"], columns["complete"])
+        numbers = Numbers(**scans, values=values)
+        return renumbered(numbers) if renumber else numbers
+
+    keys, fs = _Values(data, scanning.keys), tuple(_Values(data, scanning.fs))
+    return lines, Columns(**columns, fs=fs, keys=keys, number=number)
 
 
 @contextlib.contextmanager
