@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ class _Kind(NamedTuple):
     """The open tasks of one priority that need the same capabilities, in the order of their submits' returns."""
 
     minus_priority: int
-    needs: tuple[str, ...]
+    needs: frozenset[str]
     items: list[_Open]
 
 
@@ -36,7 +36,9 @@ def choices(acts: Acts) -> Iterator[Finding]:
     waiting = []
     for item in sorted(_opened(acts), key=lambda item: item.submit.end):
         alike = -item.task.priority, tuple(sorted(item.task.capabilities))
-        waiting.append((item, kinds.setdefault(alike, _Kind(*alike, []))))
+        if alike not in kinds:
+            kinds[alike] = _Kind(alike[0], frozenset(alike[1]), [])
+        waiting.append((item, kinds[alike]))
     ordered = [kinds[alike] for alike in sorted(kinds)]
     at = 0
     for act in sorted(acts.nexts, key=lambda act: act.begin):
@@ -60,15 +62,16 @@ def _open(log: Log) -> _Open | None:
     submit, task = log.submitted, log.task
     if submit is None or task is None or not submit.happened or task.affinity is not None:
         return None
-    gone = min((act.begin for part in (log.grants, log.tries, log.ends) for act in part), default=NEVER_COMPLETES)
+    gone = min([act.begin for part in (log.grants, log.tries, log.ends) for act in part], default=NEVER_COMPLETES)
     if task.deadline_s is not None:
         gone = min(gone, submit.begin + int(task.deadline_s * (1 - CLOCKS_AGREE) * SECOND_NS))
     return _Open(gone, submit, task)
 
 
-def _is_able(act: Act, needs: Collection[str]) -> bool:
+def _can(act: Act) -> frozenset[str]:
+    """Return what the worker that claims is capable of."""
     assert act.asked is not None
-    return all(need in act.asked.capabilities for need in needs)
+    return frozenset(act.asked.capabilities)
 
 
 def _is_wanted(act: Act, task: Task) -> bool:
@@ -85,12 +88,12 @@ def _better(acts: Acts, act: Act, kinds: Sequence[_Kind]) -> Iterator[Finding]:
         if got is None or got.affinity is not None or got.preferred:
             return
         least = -got.priority
-    others = bisect_right(acts.unknown_nexts, act.end)
+    can, others = _can(act), bisect_right(acts.unknown_nexts, act.end)
     found: list[_Open] = []
     for kind in kinds:
         if kind.minus_priority >= least or len(found) > others:
             break
-        if kind.items and _is_able(act, kind.needs):
+        if kind.items and kind.needs <= can:
             kind.items[:] = [item for item in kind.items if item.gone > act.begin]
             fitting = (item for item in kind.items if item.gone > act.end and _is_wanted(act, item.task))
             found += islice(fitting, others + 1 - len(found))
@@ -120,7 +123,7 @@ def _refused(acts: Acts) -> Iterator[Finding]:
         item = None if log is None else _open(log)
         if item is None or not item.submit.end < act.begin or item.gone <= act.end:
             continue
-        if not _is_able(act, item.task.capabilities) or not _is_wanted(act, item.task):
+        if not _can(act).issuperset(item.task.capabilities) or not _is_wanted(act, item.task):
             continue
         if not acts.unknown_nexts or acts.unknown_nexts[0] > act.end:
             yield _told(act, [item], 0)

@@ -86,6 +86,8 @@ def epochs_grow(log: Log) -> Iterator[Finding]:
 
 def a_claim_ends_once(log: Log) -> Iterator[Finding]:
     """Of what ends a claim one thing is accepted, and a task is completed once."""
+    if len(log.ends) < 2:
+        return
     ended: dict[int, Act] = {}
     completed: Act | None = None
     for act in sorted((act for act in log.ends if act.happened), key=lambda act: act.end):
@@ -137,21 +139,24 @@ def completed_is_final(log: Log) -> Iterator[Finding]:
 
 def submitted_once(log: Log) -> Iterator[Finding]:
     """There is a submit before any claim, and one that is accepted."""
-    accepted = sorted((act for act in log.submits if act.happened), key=lambda act: act.end)
+    accepted = [act for act in log.submits if act.happened]
     if len(accepted) > 1:
+        accepted.sort(key=lambda act: act.end)
         summary = f"task {log.id} was submitted from {span(accepted[0])} and again from {span(accepted[1])}"
         yield finding("submitted twice", summary, log.id, *accepted[:2])
-    begun = min((act.begin for act in log.submits), default=NEVER_COMPLETES)
-    for act in (*log.grants, *(act for act in log.statuses if act.status is not None)):
-        if act.end < begun:
+    begun = min([act.begin for act in log.submits], default=NEVER_COMPLETES)
+    for act in (*log.grants, *log.statuses):
+        if act.end < begun and (act.f != "status" or act.status is not None):
             told = f"seen (from {span(act)})" if act.f == "status" else granted(act)
             yield finding("phantom task", f"task {log.id} was {told}, but nobody had submitted it", log.id, act)
 
 
 def retries_are_counted(log: Log) -> Iterator[Finding]:
     """A task is claimed at most once more than it may be retried; offers and steals go on with a claim."""
+    if log.task is None or len(log.grants) <= (most := log.task.retries_max + 1):
+        return
     claims = sorted((act for act in log.grants if act.f == "claim"), key=lambda act: act.end)
-    if log.task is None or len(claims) <= (most := log.task.retries_max + 1):
+    if len(claims) <= most:
         return
     times = ", ".join(seconds(*(act.end for act in claims[: most + 1])))
     summary = f"task {log.id} may be retried {_times(most - 1)}, but was claimed {_times(most + 1)} (at {times})"
@@ -163,10 +168,12 @@ def constraints_are_kept(log: Log) -> Iterator[Finding]:
     task = log.task
     if task is None:
         return
+    needs = frozenset(task.capabilities)
     for act in log.grants:
-        lacking = sorted(set(task.capabilities) - set(act.asked.capabilities)) if act.asked is not None else []
+        lacking = needs.difference(act.asked.capabilities) if act.asked is not None else ()
         if lacking and act.f != "offer":  # what the other worker of an offer can do is not said
-            summary = f"task {log.id} needs {', '.join(lacking)}, but was {granted(act)}, who does not have that"
+            named = ", ".join(sorted(lacking))
+            summary = f"task {log.id} needs {named}, but was {granted(act)}, who does not have that"
             yield finding("constraint broken", summary, log.id, log.submitted, act)
         if act.taker in task.excluded:
             summary = f"task {log.id} must not go to {act.taker}, but was {granted(act)}"
