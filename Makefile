@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MATRIX := $(if $(BACKEND),--backend $(BACKEND)) $(if $(QUICK),--nodes 3 --time-limit 10 --interval 3 --rate 200 --jobs 4,--time-limit 30 --jobs 2)
-PARALLEL := --dist worksteal --numprocesses
+PARALLEL := --dist worksteal --numprocesses $(shell expr $$(nproc) + 1)
 
 .PHONY: help setup demo test lint bench nemeses fuzz matrix skews lock clean
 
@@ -26,11 +26,11 @@ $(VENV)/.kernels: $(VENV)/.stamp setup.py $(wildcard */_kernels/*.py */_kernels/
 demo: setup  ## five real etcd nodes, 30 s of faults, a verdict and a report
 	$(BIN)/kingslayer run etcd --nodes 5 --workload register --nemesis partition,pause,kill --time-limit 30
 
-# What starts clusters comes after the rest: it measures time, which a busy machine disturbs. It mostly waits, so there is
-# one process more than there are cores.
+# What starts clusters comes after the rest: it measures time, which a busy machine disturbs. Tests often wait, so there
+# is one process more than there are cores.
 test: setup lint  ## lint, types and the whole test suite
-	$(BIN)/python -m pytest $(PARALLEL) auto --ignore tests/integration
-	$(BIN)/python -m pytest $(PARALLEL) $(shell expr $$(nproc) + 1) tests/integration
+	$(BIN)/python -m pytest $(PARALLEL) --ignore tests/integration
+	$(BIN)/python -m pytest $(PARALLEL) tests/integration
 
 lint: setup
 	$(BIN)/ruff check .

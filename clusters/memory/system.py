@@ -54,7 +54,7 @@ class Memory:
     """
 
     name = "memory"
-    summary = "a replicated register in this process, correct or with a bug (--option bug=NAME): no cluster needed"
+    summary = "a coordinator in this process, correct or with a bug (--option bug=NAME): no cluster needed"
     versions: ClassVar = ("1",)
     backends: Sequence[str] = ("memory",)
     options: ClassVar[Mapping[str, Sequence[str]]] = {"bug": tuple(BUGS)}
