@@ -43,7 +43,7 @@ The register's state is the replicas themselves; that of any other facet lives i
 
 
 class Memory:
-    """A linearizable register without any I/O, or one with a bug.
+    """A coordinator without any I/O, correct or with a bug: every facet that there is.
 
     Args:
         version: "" or "1".
