@@ -131,6 +131,25 @@ def test_a_scan_of_many_values_makes_room() -> None:
 
 
 @pytest.mark.parametrize("form", kernel_forms.FORMS)
+def test_what_is_mostly_lists_is_decoded_at_once(form: str) -> None:
+    """The events are kept as they are, and the columns are those of the general way; damage is left to that."""
+    lists = [[number, *range(100)] for number in range(300)]
+    events = random_events(random.Random(1), 300, [*lists, 1.0, 1, None, [0, 1]])
+    data = lines(events)
+    found = scanned(data, len(data), kernel(form))
+    assert found is not None
+    read, columns = found
+    assert read[7] is read[7], "decoded once"
+    assert read == events
+    assert meaning(columns) == meaning(pair(events, "general"))
+    names = [freeze(value) for value in columns.values]
+    assert len(set(names)) == len(names), "a value has one id"
+    damaged = data.replace(b",98,99]", b",098,99]", 1)
+    assert damaged != data
+    assert scanned(damaged, len(damaged), kernel(form)) is None
+
+
+@pytest.mark.parametrize("form", kernel_forms.FORMS)
 @pytest.mark.parametrize(
     "line",
     [
