@@ -207,7 +207,7 @@ def pair(events: Sequence[Op], source: str) -> Columns:
         key=begun[2].astype(np.int32),
         fs=tuple(fs),
         keys=keys.given,
-        number=lambda: numbered(events, rows, complete),
+        number=lambda: _number(events, rows, complete),
     )
 
 
@@ -225,7 +225,7 @@ def renumbered(numbers: Numbers) -> Numbers:
     )
 
 
-def numbered(events: Sequence[Op], invoke: NDArray[np.int64], complete: NDArray[np.int64]) -> Numbers:
+def _number(events: Sequence[Op], invoke: NDArray[np.int64], complete: NDArray[np.int64]) -> Numbers:
     """Number the values of paired events."""
     values = _Ids(None)
     value_of = values.number

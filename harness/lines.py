@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness._kernels import scan, tokens
-from harness.columns import Columns, Numbers, numbered, renumbered
+from harness.columns import Columns, Numbers, renumbered
 from harness.errors import HistoryError
 from harness.op import Op
 
@@ -25,7 +25,7 @@ _CHUNK_BYTES: Final = 1 << 18  # decode_lines is four times slower on a whole la
 _CHUNK_LINES: Final = 2_000
 _KEPT_LINES: Final = 1 << 19  # some 150 MB of events
 _DECODING: Final = 4  # times as long takes a line by itself as among all
-_LISTS: Final = 3  # a file of which more than one part in so many is long values is read whole
+_SPELLED: Final = 16  # of a file with more objects and long lists than one part in so many, events are asked for
 _WORDS: Final = {tokens.NULL: None, tokens.FALSE: False, tokens.TRUE: True}
 
 
@@ -170,7 +170,8 @@ def scanned(data: bytes, size: int, kernel: Any = scan) -> tuple[Lines, Columns]
 
     Returns:
         None where that cannot be done: a line of a client is not as the recorder writes it, or events do not pair.
-        Events are decoded all the same where much of the file is long lists: whoever checks these needs the events.
+        Where much of the file is objects and long lists, events are decoded all the same: whoever checks those asks for
+        them, and one decoding is cheaper than two.
     """
     scanning = kernel.Scan(data, size)
     columns = scanning.read(data.count(b"\n", 0, size))
@@ -179,25 +180,23 @@ def scanned(data: bytes, size: int, kernel: Any = scan) -> tuple[Lines, Columns]
     lines = Lines(data, columns.pop("starts")[: scanning.events + 1], columns.pop("strange")[: scanning.strangers])
     doubtful = columns.pop("doubtful")[: scanning.doubts]
     values = _Values(data, scanning.values)
-    whole = values.spelled_bytes() * _LISTS > size
     try:
         if any(type(op.process) is int for op in lines.strangers()):
             return None
         for at in doubtful.tolist():
             lines.decode(at)
-        if whole:
+        if values.spelled_bytes() * _SPELLED > size and len(lines) <= _KEPT_LINES:
             lines.keep()
-        renumber = not whole and bool(values.others)
+        else:
+            _ = values.others
     except _MALFORMED:
         return None
     columns = {name: column[: scanning.rows] for name, column in columns.items()}
     scans = {name: columns.pop(name) for name in ("value", "result", "observed", "old", "new")}
 
     def number() -> Numbers:
-        if whole:
-            return numbered(lines, columns["invoke"], columns["complete"])
         numbers = Numbers(**scans, values=values)
-        return renumbered(numbers) if renumber else numbers
+        return renumbered(numbers) if values.others else numbers
 
     keys, fs = _Values(data, scanning.keys), tuple(_Values(data, scanning.fs))
     return lines, Columns(**columns, fs=fs, keys=keys, number=number)
