@@ -262,13 +262,22 @@ def _watch(watched: Watched, item: Row) -> None:
             watched.refusals.append(Refusal(item.row, prefix, start, item.ret))
         return
     changes, late = item.answer["changes"], item.answer.get("late", [])
-    if not isinstance(changes, list) or (len(late) and not all(len(change) in (2, 3) for change in late)):
-        raise TypeError(changes)
+    if not isinstance(changes, list) or not isinstance(late, list):
+        raise TypeError(item.answer)
+    for change in late:  # what arrived in time is looked at once it is flattened
+        _late(change)
     delivered = Delivered(item.row, prefix, start, changes, late, item.ret)
     if changes:
         watched.watches.append(delivered)
     if late:
         watched.late.append(delivered)
+
+
+def _late(change: Any) -> None:
+    if not isinstance(change, list) or len(change) not in (2, 3):
+        raise TypeError(change)
+    _revision(change[0])
+    _text(change[1])
 
 
 _TAKE: Final[dict[str, Callable[[Watched, Row], None]]] = {

@@ -76,8 +76,8 @@ def gaps(watched: Watched, made: Made) -> Iterator[Finding]:
     prefixes = np.array([watch.prefix for watch in watches], object)
     revisions_made, keys_made = made.founded_columns
     for prefix in dict.fromkeys(prefixes.tolist()):
-        first, end = flat.keys_of(prefix)
-        due = np.flatnonzero((first <= keys_made) & (keys_made < end))
+        low, high = flat.keys_of(prefix)
+        due = np.flatnonzero((low <= keys_made) & (keys_made < high))
         chosen = np.flatnonzero(prefixes == prefix)
         begins, ends = (np.searchsorted(revisions_made[due], each[chosen]) for each in (starts, flat.newest))
         doubtful = np.maximum(0, ends - begins) != given[chosen]
