@@ -141,7 +141,6 @@ def submitted_once(log: Log) -> Iterator[Finding]:
     """There is a submit before any claim, and one that is accepted."""
     accepted = [act for act in log.submits if act.happened]
     if len(accepted) > 1:
-        accepted.sort(key=lambda act: act.end)
         summary = f"task {log.id} was submitted from {span(accepted[0])} and again from {span(accepted[1])}"
         yield finding("submitted twice", summary, log.id, *accepted[:2])
     begun = min([act.begin for act in log.submits], default=NEVER_COMPLETES)

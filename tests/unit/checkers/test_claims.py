@@ -153,6 +153,12 @@ ANOMALIES = [
     ),
     (
         "phantom task",
+        ["status t1 submitted 0 @ 0-2", "submit t1 @ 3-5"],
+        ["status t1 - @ 0-2", "submit t1 @ 3-5"],
+        "task t1 was seen (from 0.00 s to 0.20 s), but nobody had submitted it",
+    ),
+    (
+        "phantom task",
         ["submit t1! @ 0-2", "claim t1 w1 1 @ 3-5"],
         ["submit t1 @ 0-2?", "claim t1 w1 1 @ 3-5"],
         None,
@@ -200,6 +206,18 @@ ANOMALIES = [
         "task withheld",
         [SUBMIT, "claim t1 w1 0!! @ 3-5"],
         [SUBMIT, "claim t1 w1 0!! @ 3-5", "next t2 w2 1 @ 0-3?"],
+        None,
+    ),
+    (
+        "task withheld",
+        ['submit t1 {"capabilities": ["gpu"]} @ 0-2', "claim t1 w1 0 gpu!! @ 3-5"],
+        ['submit t1 {"capabilities": ["gpu"]} @ 0-2', "claim t1 w1 0 cpu!! @ 3-5"],
+        None,
+    ),
+    (
+        "task withheld",
+        ['submit t1 {"excluded": ["w2"]} @ 0-2', "claim t1 w1 0!! @ 3-5"],
+        ['submit t1 {"excluded": ["w1"]} @ 0-2', "claim t1 w1 0!! @ 3-5"],
         None,
     ),
 ]

@@ -232,6 +232,12 @@ def test_each_anomaly_and_its_valid_twin(kind: str, bad: list[Did], good: list[D
     assert verdict_of(good).status == "valid"
 
 
+def test_what_nobody_made_is_owed_by_no_other_watch() -> None:
+    """Who delivers a change that was never made is accused, and the watch that did not deliver it is not."""
+    items = [ONE, THREE, watch(1, C1, [2, "a/2", 12], C3), watch(1, C1, C3)]
+    assert [anomaly.kind for anomaly in verdict_of(items).anomalies] == ["change never made"]
+
+
 @pytest.mark.parametrize("table", [0, 4], ids=["sorted", "by table"])
 @pytest.mark.parametrize("seed", range(2))
 def test_random_histories_get_the_oracles_verdict(seed: int, table: int, monkeypatch: pytest.MonkeyPatch) -> None:
